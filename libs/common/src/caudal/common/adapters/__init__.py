@@ -1,0 +1,1 @@
+"""One driver each; outside a service's own adapters, the only importers of these libraries."""

@@ -1,0 +1,1 @@
+"""Fakes and the suites that every adapter has to pass. Imported by tests only."""
