@@ -1,0 +1,199 @@
+"""The SQL database: SQLite on one machine, PostgreSQL in production, spoken to in the same words.
+
+Driver errors that mean "connection lost" come out as `Transient`, all others as they are: they are bugs.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import String, TypeDecorator, TypeEngine
+
+from caudal.common.domain.errors import Transient
+from caudal.common.settings import SqlSettings
+
+_LOST = (
+    ConnectionError,
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+    PoolTimeout,
+    InterfaceError,
+    OperationalError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+)
+_LOST_STATES = re.compile(r"^(08|53|57P|40001|40P01|55P03)")
+"""SQLSTATEs of lost connections, shortage, shutdown, serialization, deadlock and lock timeouts."""
+
+_SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: timestamptz in PostgreSQL, ISO text of fixed width (so that it sorts) in SQLite."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of this database."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(String(27))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Aware datetime to the database's form."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return sqlite_time(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """The database's form to an aware datetime in UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if dialect.name == "postgresql" else datetime.fromisoformat(value)
+
+
+def sqlite_time(at: datetime) -> str:
+    """`at` as SQLite keeps it: 2026-03-02T10:00:00.000000Z."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def open_engine(settings: SqlSettings) -> AsyncEngine:
+    """An engine with timeouts on everything; the caller disposes of it."""
+    url = make_url(settings.database_url)
+    limit = settings.database_timeout_s
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(url, pool_pre_ping=False, connect_args={"timeout": limit})
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=limit,
+        pool_pre_ping=True,
+        connect_args={"timeout": limit, "command_timeout": limit},
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Writers wait their turn at the start, where waiting works, not at the first write, where SQLite gives up."""
+    reading = connection.get_execution_options().get("read_only")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that commits at the end and rolls back on any error.
+
+    Raises:
+        Transient: the database is away, frozen, or asks to try again.
+    """
+    with lost_connections():
+        async with engine.begin() as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection for queries only; in SQLite it never waits for a writer.
+
+    Raises:
+        Transient: as `transaction`.
+    """
+    with lost_connections():
+        async with engine.connect() as connection:
+            yield await connection.execution_options(read_only=True)
+
+
+class lost_connections:
+    """Turns every driver's way of saying "the database is away" into `Transient`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, Transient) and is_lost(error):
+            raise Transient(f"the database is away: {type(error).__name__}: {error}"[:300]) from error
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether this driver error means that the connection, not the statement, is at fault."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None)
+        if state:
+            return bool(_LOST_STATES.match(state))
+        sqlite_error = getattr(error.orig, "sqlite_errorname", None)
+        if sqlite_error:
+            return str(sqlite_error).startswith(_SQLITE_TRANSIENT)
+        if error.connection_invalidated:
+            return True
+    return isinstance(error, _LOST)
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """Return if the database answers.
+
+    Raises:
+        Transient: it does not.
+    """
+    async with reading(engine) as connection:
+        await connection.execute(text("select 1"))
+
+
+async def migrate(engine: AsyncEngine, package: str, version_table: str) -> None:
+    """Bring the tables of one service up to date by the Alembic scripts in `<package>.migrations`.
+
+    Several replicas may call it at once: one works, the others wait and find nothing to do.
+    """
+    with as_file(files(package) / "migrations") as scripts:
+        config = Config()
+        config.set_main_option("script_location", str(scripts))
+        config.set_main_option("path_separator", "os")
+        config.attributes["version_table"] = version_table
+        async with transaction(engine) as connection:
+            if engine.dialect.name == "postgresql":
+                await connection.execute(text("select pg_advisory_xact_lock(hashtext('caudal migrate'))"))
+            await connection.run_sync(_upgrade, config)
+
+
+def _upgrade(connection: Connection, config: Config) -> None:
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def run_migrations(alembic_context: Any) -> None:
+    """The whole of each service's `migrations/env.py`."""
+    attributes = alembic_context.config.attributes
+    alembic_context.configure(
+        connection=attributes["connection"], version_table=attributes["version_table"], transactional_ddl=False
+    )
+    alembic_context.run_migrations()
