@@ -8,6 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+from caudal.common.domain.catalog import Point, Provider
+
 
 class Clock(Protocol):
     """What time it is."""
@@ -68,6 +70,28 @@ class Publisher(Protocol):
         Raises:
             Transient: the broker is away or does not answer; some may have been published.
         """
+        ...
+
+
+# ---------------------------------------------------------------- the catalog
+
+
+class Catalog(Protocol):
+    """Points, variables and providers as gateway-api last committed them.
+
+    Every method raises `Transient` when the catalog cannot be reached.
+    """
+
+    async def point_of(self, device: str) -> Point | None:
+        """The point that claims `device`, with its variables; None: nobody claims it."""
+        ...
+
+    async def point(self, code: str) -> Point | None:
+        """The point of this code, with its variables."""
+        ...
+
+    async def provider(self, code: str) -> Provider | None:
+        """The provider of this code, active or not."""
         ...
 
 
@@ -140,7 +164,7 @@ class TelemetryStore(Protocol):
         every: timedelta,
         function: Function,
     ) -> list[Sample]:
-        """`function` over intervals of `every`, aligned to the epoch, clipped to [start, end); empty ones are left out."""
+        """`function` over intervals of `every`, aligned to the epoch, clipped to [start, end); empty ones left out."""
         ...
 
     def rows(self, point: str) -> AsyncIterator[SeriesRow]:
