@@ -1,0 +1,39 @@
+# `make demo` and `make test` need Python 3.11+ and git; they bring the rest. ARGS="…" is passed on.
+.PHONY: demo up setup servers test check fmt bench lock
+
+BIN := .venv/bin
+
+demo: setup      ## real meter readings through the whole platform, then a table
+	@$(BIN)/caudal demo $(ARGS)
+
+up: setup        ## the platform on this machine, without containers
+	@$(BIN)/caudal up $(ARGS)
+
+setup:           ## .venv with the locked packages and our own
+	@scripts/setup
+
+servers: setup   ## the servers that tests meet: Mosquitto, PostgreSQL, Redis, InfluxDB
+	@$(BIN)/python scripts/servers.py
+
+test: servers check ## everything that CI runs
+	@PATH="$(CURDIR)/.venv/servers:$$PATH" $(BIN)/pytest $(ARGS)
+
+check: setup     ## style, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: setup       ## what a machine can put right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup     ## messages/s, latency, CPU and memory of the whole path
+	$(BIN)/python tests/bench/pipeline.py $(ARGS)
+
+lock:            ## requirements*.lock from the members' pyproject.toml; the only target that needs uv
+	uv lock --quiet
+	uv export --quiet --all-packages --all-groups --no-group servers --no-emit-workspace \
+		--format requirements-txt --no-header --no-annotate --output-file requirements.lock
+	uv export --quiet --only-group servers --no-emit-workspace \
+		--format requirements-txt --no-header --no-annotate --output-file requirements-servers.lock
