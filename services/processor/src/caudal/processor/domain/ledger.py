@@ -1,0 +1,70 @@
+"""What the ledger holds of a point: for each instant what was measured, what became of it, and the state after it."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from caudal.common.bus.messages import ProcessedValue, RawReading
+from caudal.processor.domain.fold import PointState
+
+_canonical = msgspec.json.Encoder(order="sorted")
+
+
+class Measured(msgspec.Struct, frozen=True, array_like=True):
+    """One delivered value of one variable and instant."""
+
+    value: int | float | None
+    """None: it was there, but no number."""
+    received_at: datetime
+    digest: str
+    """Of the raw reading that brought it."""
+
+    def rank(self) -> tuple[bool, datetime, str]:
+        """Of two deliveries the higher rank stands: a number before none, then the later received, then the digest."""
+        return (self.value is not None, self.received_at, self.digest)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One instant of a point."""
+
+    at: datetime
+    device: str
+    provider: str
+    """The provider when the row was first written; part of the stored series' identity, so it stays."""
+    measured: dict[str, Measured]
+    processed: dict[str, ProcessedValue]
+    state: PointState
+
+    @property
+    def received_at(self) -> datetime:
+        """When the newest of its values came in."""
+        return max(measured.received_at for measured in self.measured.values())
+
+
+def digest_of(device: str, reading: RawReading) -> str:
+    """Identity of one delivery of one reading, 32 hexadecimal digits.
+
+    The bus delivering it again gives the same; the device sending it again gives another, by `received_at`.
+    """
+    content = (device, reading.measured_at, reading.received_at, reading.values, reading.problems, reading.logged_at)
+    return hashlib.blake2b(_canonical.encode(content), digest_size=16).hexdigest()
+
+
+def measured_in(reading: RawReading, digest: str) -> dict[str, Measured]:
+    """The values that a raw reading delivers, unreadable ones included."""
+    delivered = {code: Measured(None, reading.received_at, digest) for code in reading.problems}
+    for code, value in reading.values.items():
+        delivered[code] = Measured(value, reading.received_at, digest)
+    return delivered
+
+
+def merged(standing: Mapping[str, Measured], delivered: Mapping[str, Measured]) -> dict[str, Measured]:
+    """Both deliveries as one, ordered by variable; the same in whatever order and however often they are merged."""
+    result = dict(standing)
+    for code, candidate in delivered.items():
+        present = result.get(code)
+        if present is None or candidate.rank() > present.rank():
+            result[code] = candidate
+    return dict(sorted(result.items())) if len(result) > 1 else result
