@@ -86,8 +86,8 @@ def make_venv() -> list[str | Path]:
         run(sys.executable, "-m", "venv", "--clear", "--without-pip", VENV)
         return [sys.executable, "-m", "pip", "--python", PYTHON]
     sys.exit(
-        "setup: this Python comes without ensurepip and without pip, and there is neither root nor sudo to install it.\n"
-        f"       Ask for the package python3.{sys.version_info.minor}-venv (Debian), or set PYTHON to another Python 3.11+."
+        "setup: this Python comes without ensurepip and pip, and there is neither root nor sudo to install them.\n"
+        f"       Ask for Debian's python3.{sys.version_info.minor}-venv, or set PYTHON to another Python 3.11+."
     )
 
 

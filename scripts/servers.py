@@ -35,7 +35,8 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 for package in "$@"; do
-    apt-get install -y -qq --no-install-recommends "$package" >/dev/null || echo "servers: $package is not to be had" >&2
+    apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
+        echo "servers: $package is not to be had" >&2
 done
 if [ -d /run/systemd/system ]; then
     for package in "$@"; do

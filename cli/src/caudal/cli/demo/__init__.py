@@ -1,0 +1,1 @@
+"""Real flow through the running platform, and what came out of it."""

@@ -1,0 +1,1 @@
+"""The platform as child processes of this machine: folder, broker, services."""

@@ -1,0 +1,90 @@
+"""The folder in which a local platform lives: its files, its lock, and what is remembered from run to run."""
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from caudal.common.domain.errors import Permanent
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """Where the platform of a folder listens, or last listened."""
+
+    pid: int
+    api_port: int
+    mqtt_port: int
+
+
+class DataFolder:
+    """One folder, held by at most one platform at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        self.database = self.path / "caudal.db"
+        self.store = self.path / "telemetry.db"
+        self.logs = self.path / "logs"
+        self.broker = self.path / "broker"
+        self._instance = self.path / "instance.json"
+        self._lock = -1
+
+    def is_new(self) -> bool:
+        """Whether no platform has lived here yet."""
+        return not self.database.exists()
+
+    def hold(self) -> Self:
+        """Make the folder and keep every other platform out of it until this process ends.
+
+        Raises:
+            Permanent: another one is in it, or it cannot be written.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self.broker.mkdir(exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            running = self.instance()
+            who = f"process {running.pid}" if running else "another process"
+            raise Permanent(
+                f"{self.path} is in use: {who} runs Caudal on it; stop it, or give another --data-dir"
+            ) from error
+        except OSError as error:
+            raise Permanent(f"{self.path} cannot be used as data folder: {error.strerror}") from error
+        return self
+
+    def release(self) -> None:
+        """Let the next platform in."""
+        with suppress(OSError):
+            os.close(self._lock)
+
+    def is_held(self) -> bool:
+        """Whether a platform is running on this folder."""
+        try:
+            lock = os.open(self.path / "lock", os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def instance(self) -> Instance | None:
+        """Where the platform of this folder listens, or last listened; None if it never did."""
+        try:
+            return msgspec.json.decode(self._instance.read_bytes(), type=Instance)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def remember(self, instance: Instance) -> None:
+        """Write down where the platform listens, in one step."""
+        written = self._instance.with_suffix(".new")
+        written.write_text(json.dumps(msgspec.to_builtins(instance)))
+        written.replace(self._instance)

@@ -1,0 +1,63 @@
+"""The `caudal` command: what a person may ask for, and what happens then."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caudal.cli import delegated
+from caudal.cli.local.broker import BrokerKind
+from caudal.cli.local.platform import LocalPlatform, Options
+from caudal.cli.local.services import GATEWAY_API, INGEST, PROCESSOR
+from caudal.cli.local.signals import until_signalled
+from caudal.cli.local.terminal import Terminal
+from caudal.cli.local.up import serve
+from caudal.common.domain.errors import CaudalError
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""The service that does the work reads these arguments, `--help` too."""
+
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Folder that holds all data.")]
+Port = Annotated[int, typer.Option(help="Port of the HTTP API; 0: any free one.", min=0, max=65535)]
+MqttPort = Annotated[
+    int | None, typer.Option(help="Port of the broker; otherwise the last one, 1883 or any.", min=1, max=65535)
+]
+Broker = Annotated[BrokerKind | None, typer.Option(help="Otherwise mosquitto where there is one.")]
+
+
+@app.command()
+def up(
+    data_dir: DataDir = Path(".caudal"), port: Port = 8000, mqtt_port: MqttPort = None, broker: Broker = None
+) -> None:
+    """Run the whole platform on this machine, without containers, until Ctrl-C."""
+    terminal = Terminal()
+    until_signalled(serve(LocalPlatform(Options(data_dir, port, mqtt_port, broker), terminal), terminal))
+
+
+@app.command(context_settings=PASS_ON)
+def load(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Hand a CSV or Parquet file to the running platform, row by row: caudal load FILE [--point CODE]."""
+    sys.exit(delegated.run(INGEST, "load", context.args, data_dir, needs_running=True))
+
+
+@app.command()
+def migrate(data_dir: DataDir = Path(".caudal")) -> None:
+    """Bring the tables of all services up to date."""
+    sys.exit(delegated.run(PROCESSOR, "migrate", [], data_dir) or delegated.run(GATEWAY_API, "migrate", [], data_dir))
+
+
+@app.command("rebuild-store", context_settings=PASS_ON)
+def rebuild_store(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Drop the telemetry store and make it again from the ledger."""
+    sys.exit(delegated.run(PROCESSOR, "rebuild-store", context.args, data_dir))
+
+
+def main() -> None:
+    """Run the command line; what we know by name is told in one line."""
+    try:
+        app()
+    except CaudalError as error:
+        sys.exit(f"caudal: {error}")
