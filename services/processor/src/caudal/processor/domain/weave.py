@@ -54,9 +54,9 @@ class Change(msgspec.Struct, frozen=True):
 class Weave:
     """One pass over a point's rows, oldest first."""
 
-    def __init__(self, plan: Plan, before: Row | None) -> None:
+    def __init__(self, plan: Plan, state: PointState = EMPTY) -> None:
         self._plan = plan
-        self._state = before.state if before else EMPTY
+        self._state = state
         self._rows: dict[datetime, Change] = {}
         self.open_settlements: list[Settlement] = []
         """Verdicts on rows before the first that this weave knows; `settle` takes those rows."""
@@ -79,7 +79,7 @@ class Weave:
 
     def fold(
         self, at: datetime, stored: Row | None, delivered: Mapping[str, Measured], device: str, provider: str
-    ) -> None:
+    ) -> Row:
         """Fold the instant `at`: what stands in the ledger, if anything, and what was delivered for it now."""
         measured = merged(stored.measured, delivered) if stored else merged({}, delivered)
         folded = step(self._state, at, {code: one.value for code, one in measured.items()}, self._plan)
@@ -95,6 +95,7 @@ class Weave:
             state=folded.state,
         )
         self._rows[at] = Change(stored, row)
+        return row
 
     def agrees_with(self, stored: Row) -> bool:
         """Whether all rows after `stored`, just folded, would come out as they stand."""
@@ -107,10 +108,19 @@ class Weave:
             self._rows[row.at] = Change(row, row)
         self._apply(settlement, [row.at for row in found])
 
-    def changes(self) -> list[Change]:
-        """The rows that are new or different now, oldest first."""
-        touched = sorted(self._rows.items())
-        return [change for _, change in touched if change.before is None or change.before != change.after]
+    def take_settled(self) -> list[Change]:
+        """Rows that no later reading can change any more, if new or different now, oldest first; they are forgotten."""
+        since = self._state.in_doubt_since()
+        done = [at for at in self._rows if since is None or at < since]
+        return self._take(done)
+
+    def take_all(self) -> list[Change]:
+        """All rows that are new or different now, oldest first; they are forgotten."""
+        return self._take(list(self._rows))
+
+    def _take(self, instants: list[datetime]) -> list[Change]:
+        taken = [self._rows.pop(at) for at in sorted(instants)]
+        return [change for change in taken if change.before is None or change.before != change.after]
 
     def _settle_known(self, settlement: Settlement) -> None:
         since = settlement.suspect.since

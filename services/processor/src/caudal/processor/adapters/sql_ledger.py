@@ -1,0 +1,87 @@
+"""`SqlLedger`: the ledger in SQLite or PostgreSQL."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from caudal.common.adapters.sql import reading, transaction
+from caudal.common.domain.readings import RawStatus
+from caudal.processor.adapters.outbox_lock import outbox_lock
+from caudal.processor.adapters.rows import outbox_entry
+from caudal.processor.adapters.sql_unit import SqlLedgerUnit
+from caudal.processor.adapters.tables import OUTBOX, RAW, ROWS, WINDOW_ROWS
+from caudal.processor.ports import Entry, LedgerUnit, Sink
+
+_IN_LEDGER = (RawStatus.COMPLETED, RawStatus.SKIPPED)
+PURGED_AT_ONCE = 5000
+
+
+class SqlLedger:
+    """See `ports.Ledger`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._is_postgres = engine.dialect.name == "postgresql"
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[LedgerUnit]:
+        """A transaction; commits at the end, rolls back on any error."""
+        async with transaction(self._engine) as connection:
+            yield SqlLedgerUnit(connection)
+
+    @asynccontextmanager
+    async def outbox(self, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
+        """The oldest entries of a sink, held by one replica at a time, forgotten when the block ends well."""
+        async with outbox_lock(self._engine, sink) as is_ours:
+            entries = await self._entries(sink, limit) if is_ours else []
+            yield entries
+            if entries:
+                await self._forget([entry.id for entry in entries])
+
+    async def _entries(self, sink: Sink, limit: int) -> list[Entry]:
+        oldest = select(OUTBOX.c.id, OUTBOX.c.body).where(OUTBOX.c.sink == sink).order_by(OUTBOX.c.id).limit(limit)
+        async with reading(self._engine) as connection:
+            return [outbox_entry(id_, body) for id_, body in (await connection.execute(oldest)).all()]
+
+    async def _forget(self, ids: Sequence[int]) -> None:
+        async with transaction(self._engine) as connection:
+            if self._is_postgres:
+                # Telling twice changes nothing, so this commit need not wait for the disk.
+                await connection.execute(text("set local synchronous_commit to off"))
+            await connection.execute(delete(OUTBOX).where(OUTBOX.c.id.in_(ids)))
+
+    async def purge_raw(self, received_before: datetime) -> int:
+        """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""
+        old = RAW.c.received_at < received_before
+        done = select(RAW.c.id).where(and_(old, RAW.c.status.in_(_IN_LEDGER))).limit(PURGED_AT_ONCE)
+        gone = 0
+        while True:
+            async with transaction(self._engine) as connection:
+                result = await connection.execute(delete(RAW).where(RAW.c.id.in_(done)))
+            gone += result.rowcount
+            if result.rowcount < PURGED_AT_ONCE:
+                break
+        async with transaction(self._engine) as connection:
+            await connection.execute(update(RAW).where(and_(old, RAW.c.payload != "")).values(payload=""))
+        return gone
+
+    async def trim_windows(self, max_rows: int, older_than: datetime) -> int:
+        """For each unit with more than `max_rows` collected rows, forget those measured before `older_than`."""
+        crowded = select(WINDOW_ROWS.c.unit).group_by(WINDOW_ROWS.c.unit).having(func.count() > max_rows)
+        old = and_(WINDOW_ROWS.c.unit.in_(crowded), WINDOW_ROWS.c.measured_at < older_than)
+        async with transaction(self._engine) as connection:
+            return (await connection.execute(delete(WINDOW_ROWS).where(old))).rowcount
+
+    async def points(self) -> list[str]:
+        """All points that have rows."""
+        async with reading(self._engine) as connection:
+            return list((await connection.execute(select(ROWS.c.point).distinct().order_by(ROWS.c.point))).scalars())
+
+    async def backlog(self) -> dict[str, int]:
+        """Entries of the outbox by sink: what the world has yet to be told."""
+        async with reading(self._engine) as connection:
+            counted = await connection.execute(select(OUTBOX.c.sink, func.count()).group_by(OUTBOX.c.sink))
+            return dict(counted.tuples().all())

@@ -1,0 +1,137 @@
+"""One transaction on the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from caudal.common.bus.messages import Rejected
+from caudal.common.domain.readings import RawStatus
+from caudal.processor.adapters import rows as mapping
+from caudal.processor.adapters.tables import HEADS, OUTBOX, RAW, REJECTED, ROWS, WINDOW_ROWS
+from caudal.processor.domain.ledger import Row
+from caudal.processor.ports import Entry, Head, RawRecord, Sink
+
+
+class SqlLedgerUnit:
+    """See `ports.LedgerUnit`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+    async def lock(self, points: Sequence[str]) -> dict[str, Head]:
+        """Hold the heads of these points until the end, in one order for all replicas."""
+        if not points:
+            return {}
+        heads = select(HEADS).where(HEADS.c.point.in_(points)).order_by(HEADS.c.point).with_for_update()
+        found = (await self._connection.execute(heads)).mappings().all()
+        if len(found) < len(points):
+            new = [{"point": point} for point in sorted(set(points) - {head["point"] for head in found})]
+            await self._connection.execute(self._insert(HEADS).on_conflict_do_nothing(), new)
+            found = (await self._connection.execute(heads)).mappings().all()
+        return {head["point"]: mapping.head_from(head) for head in found if head["state_json"] is not None}
+
+    async def row_before(self, point: str, at: datetime) -> Row | None:
+        """The last row measured before `at`."""
+        last = select(ROWS).where(ROWS.c.point == point, ROWS.c.measured_at < at)
+        found = await self._connection.execute(last.order_by(ROWS.c.measured_at.desc()).limit(1))
+        columns = found.mappings().first()
+        return mapping.row_from(columns) if columns else None
+
+    async def rows(
+        self, point: str, start: datetime, end: datetime | None = None, limit: int | None = None
+    ) -> list[Row]:
+        """Rows of [start, end), oldest first."""
+        wanted = select(ROWS).where(ROWS.c.point == point, ROWS.c.measured_at >= start)
+        if end is not None:
+            wanted = wanted.where(ROWS.c.measured_at < end)
+        found = await self._connection.execute(wanted.order_by(ROWS.c.measured_at).limit(limit))
+        return [mapping.row_from(columns) for columns in found.mappings()]
+
+    async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
+        """Insert or replace rows."""
+        await self._upsert(ROWS, [mapping.row_columns(point, row) for row in rows])
+
+    async def save_heads(self, heads: dict[str, Head]) -> None:
+        """Where the ledger of each of these points ends now."""
+        await self._upsert(HEADS, [mapping.head_columns(point, head) for point, head in heads.items()])
+
+    async def archive(self, records: Sequence[RawRecord]) -> None:
+        """Keep raw readings; one that is there already stays as it is."""
+        await self._add(RAW, [mapping.raw_columns(record) for record in records])
+
+    async def mark(self, records: Sequence[RawRecord]) -> None:
+        """Set point, status and reason of raw readings that are kept already."""
+        for record in records:
+            new = {"point": record.point, "status": record.status, "reason": record.reason}
+            await self._connection.execute(update(RAW).where(RAW.c.id == record.id).values(new))
+
+    async def supersede(self, ids: Sequence[str]) -> None:
+        """These raw readings have no standing value any more: SKIPPED."""
+        if ids:
+            skipped = {"status": RawStatus.SKIPPED, "reason": "corrected by a later reading of the same instant"}
+            await self._connection.execute(update(RAW).where(RAW.c.id.in_(ids)).values(skipped))
+
+    async def unclaimed(self, device: str, limit: int) -> list[RawRecord]:
+        """PENDING raw readings of a device, oldest measurement first."""
+        pending = select(RAW).where(RAW.c.device == device, RAW.c.status == RawStatus.PENDING)
+        found = await self._connection.execute(pending.order_by(RAW.c.measured_at, RAW.c.id).limit(limit))
+        return [mapping.raw_from(columns) for columns in found.mappings()]
+
+    async def collect(self, records: Sequence[RawRecord]) -> None:
+        """Keep the latest version per (unit, time)."""
+        latest: dict[tuple[str, datetime], RawRecord] = {}
+        for record in records:
+            key = (record.device, record.reading.measured_at)
+            if key not in latest or _version(record) > _version(latest[key]):
+                latest[key] = record
+        if not latest:
+            return
+        statement = self._insert(WINDOW_ROWS)
+        new = statement.excluded
+        is_newer = (new.received_at > WINDOW_ROWS.c.received_at) | (
+            (new.received_at == WINDOW_ROWS.c.received_at) & (new.raw_id > WINDOW_ROWS.c.raw_id)
+        )
+        keep_newer = statement.on_conflict_do_update(
+            index_elements=list(WINDOW_ROWS.primary_key),
+            set_={column.name: new[column.name] for column in WINDOW_ROWS.c if not column.primary_key},
+            where=is_newer,
+        )
+        await self._connection.execute(keep_newer, [mapping.window_columns(record) for record in latest.values()])
+
+    async def reject(self, rejected: Sequence[Rejected]) -> None:
+        """Keep what could not be read; one that is there already stays as it is."""
+        await self._add(REJECTED, [mapping.rejected_columns(one) for one in rejected])
+
+    async def mark_replayed(self, rejected_id: str, at: datetime) -> bool:
+        """Say that a rejected payload was published again; whether there is such a one."""
+        mark = update(REJECTED).where(REJECTED.c.id == rejected_id).values(replayed_at=at)
+        return (await self._connection.execute(mark)).rowcount > 0
+
+    async def enqueue(self, sink: Sink, point: str, entries: Sequence[Entry]) -> None:
+        """Tell the world later, in this order."""
+        bodies = [{"sink": sink, "point": point, "body": mapping.outbox_body(entry)} for entry in entries]
+        if bodies:
+            await self._connection.execute(OUTBOX.insert().inline(), bodies)
+
+    async def _upsert(self, table: Table, columns: list[dict[str, Any]]) -> None:
+        if not columns:
+            return
+        statement = self._insert(table)
+        replace = statement.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={column.name: statement.excluded[column.name] for column in table.c if not column.primary_key},
+        )
+        await self._connection.execute(replace, columns)
+
+    async def _add(self, table: Table, columns: list[dict[str, Any]]) -> None:
+        if columns:
+            await self._connection.execute(self._insert(table).on_conflict_do_nothing(), columns)
+
+
+def _version(record: RawRecord) -> tuple[datetime, str]:
+    return (record.reading.received_at, record.id)

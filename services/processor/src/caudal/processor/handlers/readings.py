@@ -1,0 +1,150 @@
+"""Readings into the ledger: as they come, when a point claims its device, and again under another configuration."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from caudal.common.bus.messages import RawReading, RawReadings
+from caudal.common.domain.catalog import Point
+from caudal.common.domain.errors import NotFound
+from caudal.common.domain.readings import Inlet, RawStatus
+from caudal.common.ports import Catalog
+from caudal.processor.domain.ledger import Measured, digest_of, measured_in, merged
+from caudal.processor.domain.plans import Plan, plan_for
+from caudal.processor.handlers.weaving import ROWS_AT_ONCE, Weaver
+from caudal.processor.ports import Head, Ledger, LedgerUnit, RawRecord
+
+CLAIMED_AT_ONCE = 1000
+"""Raw readings taken into the ledger in one transaction when a point claims their device."""
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the handlers of readings work with."""
+
+    ledger: Ledger
+    catalog: Catalog
+    _plans: dict[str, tuple[Point, Plan]] = field(default_factory=dict)
+
+    def plan(self, point: Point) -> Plan:
+        """The plan of a point, made once for each version of its configuration."""
+        known = self._plans.get(point.code)
+        if known is None or known[0] is not point:
+            known = (point, plan_for(point))
+            self._plans[point.code] = known
+        return known[1]
+
+
+async def keep(desk: Desk, bundles: Sequence[RawReadings]) -> int:
+    """Archive what came, fold what a point claims, queue what changed, in one transaction; how many rows changed.
+
+    Readings that were delivered before change nothing. Those of unknown devices wait as PENDING.
+    """
+    points: dict[str, Point] = {}
+    claimed: dict[str, list[RawRecord]] = defaultdict(list)
+    kept: list[RawRecord] = []
+    for bundle in bundles:
+        point = await desk.catalog.point_of(bundle.device)
+        if point is not None:
+            points[point.code] = point
+        into = kept if point is None else claimed[point.code]
+        into.extend(_record(bundle, reading) for reading in bundle.readings)
+    changed = 0
+    async with desk.ledger.unit() as unit:
+        heads = await unit.lock(sorted(points))
+        for code, point in points.items():
+            rows, judged = await _take_in(desk, unit, point, heads.get(code), claimed[code])
+            changed += rows
+            kept += judged
+        await unit.archive(kept)
+        await unit.collect([record for record in kept if record.inlet is Inlet.WINDOW])
+    return changed
+
+
+async def claim(desk: Desk, device: str) -> int:
+    """Fold the PENDING readings of a device, if a point claims it; how many were taken in."""
+    taken = 0
+    while (point := await desk.catalog.point_of(device)) is not None:
+        async with desk.ledger.unit() as unit:
+            heads = await unit.lock([point.code])
+            records = await unit.unclaimed(device, CLAIMED_AT_ONCE)
+            _, judged = await _take_in(desk, unit, point, heads.get(point.code), records)
+            await unit.mark(judged)
+        taken += len(records)
+        if len(records) < CLAIMED_AT_ONCE:
+            break
+    return taken
+
+
+async def fold_again(
+    desk: Desk, point_code: str, start: datetime | None = None, end: datetime | None = None
+) -> tuple[int, int]:
+    """Fold the rows of [start, end) under today's configuration, and on until nothing changes: (rows, changed).
+
+    Raises:
+        NotFound: there is no such point.
+    """
+    point = await desk.catalog.point(point_code)
+    if point is None:
+        raise NotFound("point", point_code)
+    seen = changed = 0
+    cursor = start or BEGINNING
+    is_last = False
+    while not is_last:
+        async with desk.ledger.unit() as unit:
+            heads = await unit.lock([point.code])
+            rows = await unit.rows(point.code, cursor, end, ROWS_AT_ONCE)
+            is_last = len(rows) < ROWS_AT_ONCE
+            weaver = Weaver(unit, point, desk.plan(point), heads.get(point.code))
+            changed += (await weaver.weave({row.at: {} for row in rows}, onwards=is_last)).changed
+        seen += len(rows)
+        if rows:
+            cursor = rows[-1].at + timedelta(microseconds=1)
+    return seen, changed
+
+
+def _record(bundle: RawReadings, reading: RawReading) -> RawRecord:
+    return RawRecord(
+        id=digest_of(bundle.device, reading),
+        device=bundle.device,
+        inlet=bundle.inlet,
+        reading=reading,
+        status=RawStatus.PENDING,
+        provider=bundle.provider,
+        window=bundle.window,
+        source_format=bundle.source_format,
+    )
+
+
+async def _take_in(
+    desk: Desk, unit: LedgerUnit, point: Point, head: Head | None, records: Sequence[RawRecord]
+) -> tuple[int, list[RawRecord]]:
+    """Fold raw readings into a point: how many rows changed, and the records with what became of each."""
+    delivered: dict[datetime, Mapping[str, Measured]] = {}
+    for record in records:
+        at = record.reading.measured_at
+        delivered[at] = merged(delivered.get(at, {}), measured_in(record.reading, record.id))
+    woven = await Weaver(unit, point, desk.plan(point), head).weave(delivered)
+    await unit.supersede(sorted(woven.superseded))
+    known = {variable.code for variable in point.variables}
+    return woven.changed, [_judged(record, point.code, known, woven.standing) for record in records]
+
+
+def _judged(record: RawRecord, point: str, known: set[str], standing: Mapping[datetime, set[str]]) -> RawRecord:
+    """A raw record with its status: SKIPPED if none of its values stands, FAILED if none could be used."""
+    reading = record.reading
+    status, reason = RawStatus.COMPLETED, ""
+    if record.id not in standing[reading.measured_at]:
+        status, reason = RawStatus.SKIPPED, "delivered again, or corrected by a later reading of the same instant"
+    elif not reading.values:
+        status = RawStatus.FAILED
+        reason = "; ".join(f"{code}: {why}" for code, why in reading.problems.items()) or "no values"
+    elif known.isdisjoint(reading.values):
+        status = RawStatus.FAILED
+        reason = f"point {point} has no variable named {', '.join(sorted(reading.values))}"[:500]
+    return msgspec.structs.replace(record, point=point, status=status, reason=reason)

@@ -1,0 +1,31 @@
+"""Tell the world what was committed: entries of the outbox, oldest first, forgotten once they are through."""
+
+from caudal.common.ports import Publisher, TelemetryStore
+from caudal.processor.ports import Ledger, Sink
+
+ENTRIES_AT_ONCE = 64
+"""Entries read in one go, of at most some 200 readings each."""
+
+
+async def publish(ledger: Ledger, publisher: Publisher) -> int:
+    """Publish the oldest entries; how many. 0: there are none, or another replica is at it.
+
+    Raises:
+        Transient: the broker or the database is away; nothing is forgotten.
+    """
+    async with ledger.outbox(Sink.BUS, ENTRIES_AT_ONCE) as entries:
+        await publisher.publish([message for entry in entries for message in entry.messages])
+        return len(entries)
+
+
+async def project(ledger: Ledger, store: TelemetryStore) -> int:
+    """Write the oldest entries into the telemetry store; how many rows. 0: as `publish`.
+
+    Raises:
+        Transient: the store or the database is away; nothing is forgotten.
+    """
+    async with ledger.outbox(Sink.STORE, ENTRIES_AT_ONCE) as entries:
+        rows = [row for entry in entries for row in entry.rows]
+        if rows:
+            await store.write(rows)
+        return len(rows)

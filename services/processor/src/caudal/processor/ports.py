@@ -1,0 +1,146 @@
+"""What the processor needs of the world, named by role."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from caudal.common.bus.messages import RawReading, Rejected
+from caudal.common.domain.readings import Inlet, RawStatus
+from caudal.common.ports import Outgoing, SeriesRow
+from caudal.processor.domain.fold import PointState
+from caudal.processor.domain.ledger import Row
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where a point's ledger ends."""
+
+    at: datetime
+    state: PointState
+
+
+class RawRecord(msgspec.Struct, frozen=True):
+    """A raw reading as the archive keeps it."""
+
+    id: str
+    """`digest_of` the reading."""
+    device: str
+    inlet: Inlet
+    reading: RawReading
+    status: RawStatus
+    point: str | None = None
+    provider: str | None = None
+    window: str | None = None
+    source_format: str | None = None
+    reason: str = ""
+
+
+class Sink(StrEnum):
+    """Where an outbox entry goes."""
+
+    STORE = "store"
+    BUS = "bus"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Something committed with a change of the ledger that the world has yet to be told."""
+
+    id: int
+    messages: list[Outgoing] = []
+    rows: list[SeriesRow] = []
+
+
+class LedgerUnit(Protocol):
+    """One transaction on the ledger: all of it is committed, or none."""
+
+    async def lock(self, points: Sequence[str]) -> dict[str, Head]:
+        """Keep other replicas off these points until the end; where the ledger of each ends, if it has rows."""
+        ...
+
+    async def row_before(self, point: str, at: datetime) -> Row | None:
+        """The last row measured before `at`."""
+        ...
+
+    async def rows(
+        self, point: str, start: datetime, end: datetime | None = None, limit: int | None = None
+    ) -> list[Row]:
+        """Rows of [start, end), oldest first, at most `limit`."""
+        ...
+
+    async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
+        """Insert or replace rows."""
+        ...
+
+    async def save_heads(self, heads: dict[str, Head]) -> None:
+        """Where the ledger of each of these points ends now."""
+        ...
+
+    async def archive(self, records: Sequence[RawRecord]) -> None:
+        """Keep raw readings; one that is there already stays as it is."""
+        ...
+
+    async def mark(self, records: Sequence[RawRecord]) -> None:
+        """Set point, status and reason of raw readings that are kept already."""
+        ...
+
+    async def supersede(self, ids: Sequence[str]) -> None:
+        """These raw readings have no standing value any more: SKIPPED."""
+        ...
+
+    async def unclaimed(self, device: str, limit: int) -> list[RawRecord]:
+        """PENDING raw readings of a device, oldest receipt first."""
+        ...
+
+    async def collect(self, records: Sequence[RawRecord]) -> None:
+        """Keep the latest version per (unit, time) of readings that came in batch windows."""
+        ...
+
+    async def reject(self, rejected: Sequence[Rejected]) -> None:
+        """Keep what could not be read; one that is there already stays as it is."""
+        ...
+
+    async def mark_replayed(self, rejected_id: str, at: datetime) -> bool:
+        """Say that a rejected payload was published again; whether there is such a one."""
+        ...
+
+    async def enqueue(self, sink: Sink, point: str, entries: Sequence[Entry]) -> None:
+        """Tell the world later, in this order; the entries' ids are given by the ledger."""
+        ...
+
+
+class Ledger(Protocol):
+    """Raw readings, rows, and what the world has yet to be told."""
+
+    def unit(self) -> AbstractAsyncContextManager[LedgerUnit]:
+        """A transaction; commits at the end, rolls back on any error.
+
+        Raises:
+            Transient: the database is away.
+        """
+        ...
+
+    def outbox(self, sink: Sink, limit: int) -> AbstractAsyncContextManager[list[Entry]]:
+        """The oldest entries of a sink; they are forgotten when the block ends without error.
+
+        Only one replica at a time holds a sink's outbox, so that of two versions of a row the newer is told last;
+        the others get an empty list.
+
+        Raises:
+            Transient: the database is away.
+        """
+        ...
+
+    async def purge_raw(self, received_before: datetime) -> int:
+        """Forget old raw readings that stand in the ledger, and the payloads of those that don't; how many."""
+        ...
+
+    async def trim_windows(self, max_rows: int, older_than: datetime) -> int:
+        """For each unit with more than `max_rows` collected rows, forget those measured before `older_than`."""
+        ...
+
+    async def points(self) -> list[str]:
+        """All points that have rows."""
+        ...
