@@ -1,0 +1,184 @@
+"""The shell around every service: settings in, logs, metrics and health out, signals, supervised parts, ordered stop.
+
+A service's `main` reads as a list:
+
+    async def build(service: Service) -> None:
+        settings = Settings()
+        ledger = SqlLedger(await open_engine(settings))
+        service.part("ledger", check=ledger.ping, stop=ledger.close)
+
+        bus = MqttBus(settings, "processor", on_poison=reject, metrics=service.bus_metrics)
+        bus.subscribe(Subscription((TELEMETRY_RAW.filter(shared="processor"),), handlers.take_raw, name="raw"))
+        service.part("bus", run=bus.run, check=bus.check)
+
+        service.part("projection", run=projector.run, restart=True)
+
+    def main() -> None:
+        run("processor", ServiceSettings(), build)
+
+Parts start in this order and stop in the reverse. One that has an application of its own says
+`service.serve(app, host, port)` where the others are silent, and gets the health and metrics routes on that port.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from caudal.common import logs
+from caudal.common.adapters.http_server import HttpServer, health_app, health_routes
+from caudal.common.metrics import BusMetrics
+from caudal.common.settings import ServiceSettings
+from caudal.common.supervision import Part, PartMetrics
+
+STOP_S = 25.0
+"""After so long a service that was told to stop ends, whatever its parts still do."""
+REPORT_S = 1.0
+"""For how long one readiness report answers everybody who asks."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Service:
+    """What is running under one name: its parts, their health, its metrics."""
+
+    def __init__(self, name: str, settings: ServiceSettings) -> None:
+        self.name = name
+        self.registry = CollectorRegistry()
+        """Of this service; add your own counters to it."""
+        self.bus_metrics = BusMetrics(self.registry)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._settings = settings
+        self._part_metrics = PartMetrics(self.registry)
+        self._parts: list[Part] = []
+        self._own_server = False
+        self._ending = asyncio.Event()
+        self._failed = False
+        self._report: dict[str, Any] = {}
+        self._report_at = -REPORT_S
+        self._reporting = asyncio.Lock()
+
+    def part(
+        self,
+        name: str,
+        *,
+        run: Callable[[], Awaitable[None]] | None = None,
+        check: Callable[[], Awaitable[object]] | None = None,
+        stop: Callable[[], Awaitable[object]] | None = None,
+        restart: bool = False,
+    ) -> None:
+        """Add a part, to be started after those added before it and stopped before them.
+
+        Args:
+            name: Unique; as logs, metrics and readiness show it.
+            run: Works until cancelled; finishes what it has in hand then. Returning means it has nothing more to do.
+            check: Returns (details for readiness, or None) if the part is well, raises if not; cut off after 2 s.
+            stop: Releases what the part holds, once its `run` has ended.
+            restart: Whether `run` is tried again, with back-off, when it fails; if not, the service ends with code 1.
+        """
+        if any(part.name == name for part in self._parts):
+            raise ValueError(f"a part named {name!r} is there already")
+        self._parts.append(Part(name, self._part_metrics, run=run, check=check, stop=stop, restart=restart))
+
+    def serve(self, app: Any, host: str, port: int, *, metrics_path: str = "/metrics") -> HttpServer:
+        """Serve a FastAPI or Starlette application, with the health and metrics routes, instead of the health port."""
+        app.router.routes[:0] = health_routes(self.readiness, self.registry, metrics_path)
+        server = HttpServer(app, host, port)
+        self.part("http", run=server.run)
+        self._own_server = True
+        return server
+
+    async def readiness(self) -> dict[str, Any]:
+        """`{"service", "ready", "parts": {name: {"ok", "detail"}}}`; a report serves everybody for a second."""
+        async with self._reporting:
+            if time.monotonic() - self._report_at >= REPORT_S:
+                states = await asyncio.gather(*(part.state() for part in self._parts))
+                parts = {part.name: state for part, state in zip(self._parts, states, strict=True)}
+                ready = all(state["ok"] for state in states) and not self._ending.is_set()
+                self._report = {"service": self.name, "ready": ready, "parts": parts}
+                self._report_at = time.monotonic()
+            return self._report
+
+    def end(self) -> None:
+        """Stop in order and return from `run`."""
+        self._ending.set()
+
+    async def run(self, build: Callable[["Service"], Awaitable[None]]) -> int:
+        """Build, start every part, wait for the end, stop every part; the exit code."""
+        try:
+            if not await self._built(build):
+                return 0
+            if not self._own_server:
+                self._serve_health()
+            for part in self._parts:
+                part.start(self._on_failure)
+            _log.info("started", parts=[part.name for part in self._parts])
+            await self._ending.wait()
+        except Exception:  # noqa: BLE001 - whatever it is, what has been opened is closed in order
+            _log.exception("cannot start")
+            self._failed = True
+        finally:
+            self._ending.set()
+            await self._stop_parts()
+        return 1 if self._failed else 0
+
+    async def _built(self, build: Callable[["Service"], Awaitable[None]]) -> bool:
+        """Whether `build` came to its end before the service was told to stop."""
+        building = asyncio.ensure_future(build(self))
+        ending = asyncio.create_task(self._ending.wait(), name="ending")
+        await asyncio.wait([building, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not building.done():
+            building.cancel()
+            await asyncio.wait([building], timeout=STOP_S)
+            return False
+        building.result()
+        return True
+
+    def _serve_health(self) -> None:
+        app = health_app(health_routes(self.readiness, self.registry))
+        server = HttpServer(app, self._settings.health_host, self._settings.health_port)
+        self._parts.insert(0, Part("health", self._part_metrics, run=server.run))
+
+    def _on_failure(self, part: Part, error: BaseException) -> None:
+        _log.error("service ends", because_of=part.name, reason=str(error))
+        self._failed = True
+        self._ending.set()
+
+    async def _stop_parts(self) -> None:
+        _log.info("stopping")
+        late = threading.Timer(STOP_S, os._exit, [1])
+        late.daemon = True
+        late.start()
+        try:
+            for part in reversed(self._parts):
+                self._failed |= not await part.stop()
+        finally:
+            late.cancel()
+        _log.info("stopped", failed=self._failed)
+
+
+def run(name: str, settings: ServiceSettings, build: Callable[[Service], Awaitable[None]]) -> None:
+    """Run a service until SIGTERM or SIGINT; exits with 1 if it could not start, or a part failed for good."""
+    logs.configure(name, settings.log_format, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(_until_signalled(name, settings, build))
+    if code:
+        sys.exit(code)
+
+
+async def _until_signalled(name: str, settings: ServiceSettings, build: Callable[[Service], Awaitable[None]]) -> int:
+    service = Service(name, settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.end)
+    return await service.run(build)
