@@ -1,0 +1,1 @@
+"""What this service calls: the files of a window, its child processes, its counters."""
