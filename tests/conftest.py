@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
 from servers.redis import Redis
+
+pytest_plugins = ("skip_report",)
 
 
 @pytest.fixture(scope="session")
