@@ -148,8 +148,9 @@ class Push(Message, kw_only=True):
     provider: str
     received_at: Time
     content: str
-    """The body as it came, as text or, when `encoding` says so, base64."""
+    """The body as it came; `bus.contents` packs and unpacks it."""
     encoding: str = "utf-8"
+    """utf-8: text; base64: bytes; gzip: base64 of compressed bytes, where the body is large."""
 
 
 class Command(Message, kw_only=True):
