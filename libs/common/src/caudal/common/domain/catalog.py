@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.common.domain.errors import InvalidInput
 
-_documented: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid"}
+_documented: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid", "allow_inf_nan": False}
 
 
 class PointType(StrEnum):
