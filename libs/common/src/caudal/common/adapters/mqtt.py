@@ -29,7 +29,7 @@ CONNECT_TIMEOUT_S = 5.0
 """From the socket to CONNACK, and for SUBACK of a new session."""
 HOLD_S = 1.0
 """How long `publish` waits for a connection that is just being made again."""
-STOP_S = 15.0
+STOP_S = 7.0
 """How long the batches in hand may take when the bus stops."""
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +78,8 @@ class MqttBus:
 
     async def run(self) -> None:
         """Serve until cancelled; then finish and acknowledge the batches in hand, and leave the broker in order."""
+        for link in self._links():
+            link.begin()
         publishing = asyncio.create_task(self._publisher.run(_hold), name=self._publisher.session)
         consuming = [asyncio.create_task(consumer.run(), name=consumer.link.session) for consumer in self._consumers]
         try:
@@ -205,6 +207,10 @@ class _Link:
         self._stopping = asyncio.Event()
         self._connection: Connection | None = None
 
+    def begin(self) -> None:
+        """Forget that it was stopped before."""
+        self._stopping.clear()
+
     def stop(self) -> None:
         """End after the batch in hand."""
         self._stopping.set()
@@ -231,7 +237,7 @@ class _Link:
             try:
                 async with self._connected() as connection:
                     await serve(connection)
-                    self.trouble = "the connection was lost"
+                    self.trouble = f"the connection was lost: {connection.loss}"
             except (aiomqtt.MqttError, OSError) as error:
                 self.trouble = str(error) or type(error).__name__
             if self._stopping.is_set():
@@ -305,15 +311,17 @@ class _Dialer:
             tls_context=self._tls,
             keepalive=KEEPALIVE_S,
             timeout=CONNECT_TIMEOUT_S,
-            **self._persistence(protocol, keep=subscription is not None),
+            **self._persistence(protocol, subscription),
         )
 
-    def _persistence(self, protocol: aiomqtt.ProtocolVersion, keep: bool) -> dict[str, Any]:
+    def _persistence(self, protocol: aiomqtt.ProtocolVersion, subscription: Subscription | None) -> dict[str, Any]:
         if protocol is not aiomqtt.ProtocolVersion.V5:
-            return {"clean_session": not keep}
+            return {"clean_session": subscription is None}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = self._settings.mqtt_session_expiry_s if keep else 0
-        return {"clean_start": not keep, "properties": properties}
+        if subscription is not None:
+            properties.SessionExpiryInterval = self._settings.mqtt_session_expiry_s
+            properties.ReceiveMaximum = min(2 * subscription.max_batch, 65535)
+        return {"clean_start": subscription is None, "properties": properties}
 
 
 def _inbox(subscription: Subscription | None) -> Inbox:

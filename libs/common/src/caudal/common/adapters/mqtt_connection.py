@@ -8,15 +8,18 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt import client as paho
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from caudal.common.adapters.mqtt_inbox import Arrival, Inbox
+from caudal.common.adapters.mqtt_paho import LeanPaho
 from caudal.common.domain.errors import Transient
 from caudal.common.ports import Delivery, Outgoing
 
@@ -24,10 +27,14 @@ WINDOW = 100
 """Publishes in flight at most: fewer wait for the network, more only lengthen what is lost with a connection."""
 PUBACK_TIMEOUT_S = 10.0
 """A broker that acknowledges nothing for so long is taken for dead."""
-READS_AT_ONCE = 64
-"""Packets read before other tasks have their turn."""
+READS_AT_ONCE = 128
+"""Packets handled before other tasks have their turn."""
+LOST_RETRY_S = 0.3
+"""When to publish again after a lost connection: most are back by then."""
 UNSUPPORTED_VERSION = 132
 """The reason code, which paho gives for 3.1.1 as well."""
+REFUSED = 128
+"""Reason codes from here on are refusals."""
 
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -58,15 +65,15 @@ class Connection(aiomqtt.Client):
         super().__init__(host, port, socket_options=(_NODELAY,), **options)
         self.inbox = inbox
         self.lost = asyncio.Event()
+        self.loss = ""
+        """Why it was lost."""
         self.session_present = False
         """Whether the broker remembers this session, with its subscriptions and what came meanwhile."""
         self._calls: dict[int, _Call] = {}
         self._room = asyncio.Event()
+        self._answers = 0
         self._reading = True
-        self._arrived = 0
-        self._client.manual_ack_set(True)
-        self._client.max_inflight_messages_set(0)  # paho would scan all that is in flight at each PUBACK
-        self._client.disable_logger()
+        self._lean = LeanPaho.made_of(self._client, self._on_delivery, self._on_puback)
 
     async def __aenter__(self) -> Self:
         try:
@@ -93,16 +100,13 @@ class Connection(aiomqtt.Client):
         """Tell the broker that these are settled; call it in the order of arrival."""
         if self.lost.is_set():
             return
-        for arrival in arrivals:
-            self._client.ack(arrival.mid, arrival.qos)
+        self._lean.acknowledge([arrival.mid for arrival in arrivals if arrival.qos])
         self.inbox.settle(arrivals)
         if not self._reading and self.inbox.has_room:
             self._resume()
 
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        delivery = Delivery(message.topic, bytes(message.payload), message.retain)
-        self.inbox.put(Arrival(message.mid, message.qos, delivery))
-        self._arrived += 1
+    def _on_delivery(self, mid: int, qos: int, delivery: Delivery) -> None:
+        self.inbox.put(Arrival(mid, qos, delivery))
         if self._reading and self.inbox.is_full:
             self._pause()
 
@@ -120,24 +124,22 @@ class Connection(aiomqtt.Client):
             self._loop.call_soon(self._read)
 
     def _read(self) -> None:
-        """Read as long as messages come, within reason; paho itself reads one at a time."""
+        """Handle all that has been read, within reason; paho itself handles one packet at a time."""
         try:
             for _ in range(READS_AT_ONCE):
                 if not self._reading:
                     return
-                arrived = self._arrived
                 self._client.loop_read()
-                if self._arrived == arrived and not self._decrypted():
+                if not self._has_more():
                     return
-            if self._decrypted():
-                self._loop.call_soon(self._read)
+            self._loop.call_soon(self._read)
         except Exception as error:  # noqa: BLE001 - paho lets the socket's and the parser's errors through
             self._lose(error)
 
-    def _decrypted(self) -> bool:
-        """Whether TLS holds bytes that the event loop cannot see."""
+    def _has_more(self) -> bool:
+        """Whether there is something to read that the event loop cannot see."""
         sock = self._client.socket()
-        return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        return self._lean.has_read_ahead or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
     # ------------------------------------------------------------ publishing
 
@@ -154,17 +156,15 @@ class Connection(aiomqtt.Client):
             while len(self._calls) >= WINDOW and not self.lost.is_set():
                 self._room.clear()
                 await self._answer(self._room)
-            if self.lost.is_set():
-                raise Transient("the connection to the broker was lost")
-            info = self._client.publish(message.topic, message.payload, 1, message.retain)
-            if info.rc != paho.MQTT_ERR_SUCCESS:
-                raise Transient(f"cannot publish: {paho.error_string(info.rc)}")
-            self._calls[info.mid] = call
+            mid = None if self.lost.is_set() else self._lean.send(message)
+            if mid is None:
+                raise Transient(f"the connection to the broker was lost: {self.loss}", LOST_RETRY_S)
+            self._calls[mid] = call
         await self._answer(call.done)
         if call.refusal:
             raise Transient(f"the broker refused: {call.refusal}", retry_after_s=5.0)
         if call.missing:
-            raise Transient("the connection to the broker was lost before it acknowledged all")
+            raise Transient(f"the connection was lost before the broker acknowledged all: {self.loss}", LOST_RETRY_S)
 
     async def probe(self) -> None:
         """Return when the broker has answered anything at all; it is asked to subscribe us to nothing.
@@ -185,28 +185,29 @@ class Connection(aiomqtt.Client):
         if mid in self._pending_subscribes:  # else nobody waits for it any more
             super()._on_subscribe(client, userdata, mid, reason_codes, properties)
 
-    def _on_publish(
-        self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
-    ) -> None:
+    def _on_puback(self, mid: int, reason: int) -> None:
+        self._answers += 1
         call = self._calls.pop(mid, None)
         if len(self._calls) <= WINDOW // 2:
             self._room.set()
         if call is None:
             return
-        if reason_code.is_failure:
-            call.refusal = str(reason_code)
+        if reason >= REFUSED:
+            call.refusal = str(ReasonCode(PacketTypes.PUBACK, identifier=reason))
         call.missing -= 1
         if not call.missing:
             call.done.set()
 
     async def _answer(self, event: asyncio.Event) -> None:
         """Wait for acknowledgements; a broker that gives none is dropped, and with it all that is in flight."""
-        try:
-            async with asyncio.timeout(PUBACK_TIMEOUT_S):
-                await event.wait()
-        except TimeoutError:
-            self.drop()
-            raise Transient(f"the broker acknowledged nothing for {PUBACK_TIMEOUT_S:.0f} s") from None
+        while not event.is_set():
+            answers = self._answers
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PUBACK_TIMEOUT_S):
+                    await event.wait()
+            if self._answers == answers and not event.is_set():
+                self.drop()
+                raise Transient(f"the broker acknowledged nothing for {PUBACK_TIMEOUT_S:.0f} s")
 
     # ------------------------------------------------------------ the connection itself
 
@@ -264,7 +265,7 @@ class Connection(aiomqtt.Client):
             self._disconnected.set_exception(error)
 
     def _on_lost(self, disconnected: asyncio.Future[None]) -> None:
-        disconnected.exception()  # seen; the next connection is tried in any case
+        self.loss = str(disconnected.exception() or "disconnected")
         self.lost.set()
         self.inbox.close()
         self._room.set()
