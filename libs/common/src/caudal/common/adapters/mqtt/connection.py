@@ -1,4 +1,4 @@
-"""One connection to the broker: the only place that reaches into aiomqtt and paho.
+"""One connection to the broker; with `paho`, the only place that reaches into the driver.
 
 aiomqtt 2.5 acknowledges on arrival, has an unbounded queue, hides `session_present`, and waits out its timeout when a
 broker closes before CONNACK. This subclass changes these four and nothing else; docs/decisions/0002 says why.
@@ -8,50 +8,29 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt import client as paho
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from caudal.common.adapters.mqtt_inbox import Arrival, Inbox
-from caudal.common.adapters.mqtt_paho import LeanPaho
-from caudal.common.domain.errors import Transient
-from caudal.common.ports import Delivery, Outgoing
+from caudal.common.adapters.mqtt.inbox import Arrival, Inbox
+from caudal.common.adapters.mqtt.paho import LeanPaho
+from caudal.common.adapters.mqtt.window import Window
+from caudal.common.ports import Delivery
 
-WINDOW = 100
-"""Publishes in flight at most: fewer wait for the network, more only lengthen what is lost with a connection."""
-PUBACK_TIMEOUT_S = 10.0
-"""A broker that acknowledges nothing for so long is taken for dead."""
 READS_AT_ONCE = 128
 """Packets handled before other tasks have their turn."""
-LOST_RETRY_S = 0.3
-"""When to publish again after a lost connection: most are back by then."""
 UNSUPPORTED_VERSION = 132
 """The reason code, which paho gives for 3.1.1 as well."""
-REFUSED = 128
-"""Reason codes from here on are refusals."""
 
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class VersionRefused(aiomqtt.MqttError):
     """The broker closed before CONNACK or said so: it does not know this version of MQTT, or is just going down."""
-
-
-class _Call:
-    """One `publish` on its way: how many acknowledgements it still waits for."""
-
-    __slots__ = ("done", "missing", "refusal")
-
-    def __init__(self, missing: int) -> None:
-        self.missing = missing
-        self.refusal: str | None = None
-        self.done = asyncio.Event()
 
 
 class Connection(aiomqtt.Client):
@@ -61,26 +40,30 @@ class Connection(aiomqtt.Client):
     are unacknowledged end in `Transient`. Acknowledging through a connection that is lost does nothing.
     """
 
-    def __init__(self, host: str, port: int, *, inbox: Inbox, **options: Any) -> None:
+    def __init__(self, host: str, port: int, *, inbox: Inbox | None, **options: Any) -> None:
         super().__init__(host, port, socket_options=(_NODELAY,), **options)
-        self.inbox = inbox
-        self.lost = asyncio.Event()
-        self.loss = ""
+        self.inbox = inbox or Inbox(1, 1)
+        self.ending = asyncio.Event()
+        """Set when it is lost or about to be left: nothing more should be begun with it."""
+        self.loss: str | None = None
         """Why it was lost."""
         self.session_present = False
         """Whether the broker remembers this session, with its subscriptions and what came meanwhile."""
-        self._calls: dict[int, _Call] = {}
-        self._room = asyncio.Event()
-        self._answers = 0
+        self._consumes = inbox is not None
+        self._dialling = True
         self._reading = True
         self._lean = LeanPaho.made_of(self._client, self._on_delivery, self._on_puback)
+        self.window = Window(self._lean.send, self.drop)
+        """Through which it publishes."""
 
     async def __aenter__(self) -> Self:
         try:
             await super().__aenter__()
         except BaseException:
+            self._dialling = False
             self.drop()
             raise
+        self._dialling = False
         self._disconnected.add_done_callback(self._on_lost)
         if self._client.socket() is None:  # lost between CONNACK and here, which aiomqtt forgets
             self._lose(aiomqtt.MqttError("the connection was lost at once"))
@@ -98,14 +81,21 @@ class Connection(aiomqtt.Client):
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         """Tell the broker that these are settled; call it in the order of arrival."""
-        if self.lost.is_set():
+        if self.loss is not None:
             return
         self._lean.acknowledge([arrival.mid for arrival in arrivals if arrival.qos])
         self.inbox.settle(arrivals)
         if not self._reading and self.inbox.has_room:
             self._resume()
 
+    def leave(self) -> None:
+        """Hand out nothing more; what is in hand can still be acknowledged, the rest comes again another time."""
+        self.ending.set()
+        self.inbox.close()
+
     def _on_delivery(self, mid: int, qos: int, delivery: Delivery) -> None:
+        if self.ending.is_set() or not self._consumes:
+            return
         self.inbox.put(Arrival(mid, qos, delivery))
         if self._reading and self.inbox.is_full:
             self._pause()
@@ -127,7 +117,7 @@ class Connection(aiomqtt.Client):
         """Handle all that has been read, within reason; paho itself handles one packet at a time."""
         try:
             for _ in range(READS_AT_ONCE):
-                if not self._reading:
+                if not self._reading or self._client.socket() is None:
                     return
                 self._client.loop_read()
                 if not self._has_more():
@@ -141,30 +131,7 @@ class Connection(aiomqtt.Client):
         sock = self._client.socket()
         return self._lean.has_read_ahead or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
-    # ------------------------------------------------------------ publishing
-
-    async def publish_all(self, messages: Sequence[Outgoing]) -> None:
-        """Publish in order with QoS 1; return when all are acknowledged.
-
-        Raises:
-            Transient: the connection was lost, or the broker refused or did not answer; some may have been published.
-        """
-        if not messages:
-            return
-        call = _Call(len(messages))
-        for message in messages:
-            while len(self._calls) >= WINDOW and not self.lost.is_set():
-                self._room.clear()
-                await self._answer(self._room)
-            mid = None if self.lost.is_set() else self._lean.send(message)
-            if mid is None:
-                raise Transient(f"the connection to the broker was lost: {self.loss}", LOST_RETRY_S)
-            self._calls[mid] = call
-        await self._answer(call.done)
-        if call.refusal:
-            raise Transient(f"the broker refused: {call.refusal}", retry_after_s=5.0)
-        if call.missing:
-            raise Transient(f"the connection was lost before the broker acknowledged all: {self.loss}", LOST_RETRY_S)
+    # ------------------------------------------------------------ the connection itself
 
     async def probe(self) -> None:
         """Return when the broker has answered anything at all; it is asked to subscribe us to nothing.
@@ -185,37 +152,12 @@ class Connection(aiomqtt.Client):
         if mid in self._pending_subscribes:  # else nobody waits for it any more
             super()._on_subscribe(client, userdata, mid, reason_codes, properties)
 
-    def _on_puback(self, mid: int, reason: int) -> None:
-        self._answers += 1
-        call = self._calls.pop(mid, None)
-        if len(self._calls) <= WINDOW // 2:
-            self._room.set()
-        if call is None:
-            return
-        if reason >= REFUSED:
-            call.refusal = str(ReasonCode(PacketTypes.PUBACK, identifier=reason))
-        call.missing -= 1
-        if not call.missing:
-            call.done.set()
-
-    async def _answer(self, event: asyncio.Event) -> None:
-        """Wait for acknowledgements; a broker that gives none is dropped, and with it all that is in flight."""
-        while not event.is_set():
-            answers = self._answers
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PUBACK_TIMEOUT_S):
-                    await event.wait()
-            if self._answers == answers and not event.is_set():
-                self.drop()
-                raise Transient(f"the broker acknowledged nothing for {PUBACK_TIMEOUT_S:.0f} s")
-
-    # ------------------------------------------------------------ the connection itself
-
     def drop(self) -> None:
         """Cut the connection without a word; the broker keeps the session."""
         sock = self._client.socket()
         if not isinstance(sock, socket.socket):
             return
+        self.leave()
         if not self._reading:
             self._resume()  # the end of the stream has to be read to be noticed
         try:
@@ -244,7 +186,7 @@ class Connection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        if not self._connected.done():
+        if self._dialling and not self._connected.done():
             self._connected.set_exception(VersionRefused("the broker closed the connection before CONNACK"))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
@@ -265,9 +207,10 @@ class Connection(aiomqtt.Client):
             self._disconnected.set_exception(error)
 
     def _on_lost(self, disconnected: asyncio.Future[None]) -> None:
-        self.loss = str(disconnected.exception() or "disconnected")
-        self.lost.set()
-        self.inbox.close()
-        self._room.set()
-        for call in self._calls.values():
-            call.done.set()
+        error = None if disconnected.cancelled() else disconnected.exception()
+        self.loss = str(error or "left")
+        self.leave()
+        self.window.lose(self.loss)
+
+    def _on_puback(self, mid: int, code: int) -> None:
+        self.window.answered(mid, code)

@@ -34,8 +34,7 @@ class Inbox:
         self._wanted = 1
         self._first_at = 0.0
         self._enough = asyncio.Event()
-        self.closed = asyncio.Event()
-        """Set when the connection is lost or about to end: nothing more is handed out."""
+        self._closed = False
 
     @property
     def is_full(self) -> bool:
@@ -82,12 +81,12 @@ class Inbox:
 
     def close(self) -> None:
         """Hand out nothing more; what waits will be delivered again on another connection."""
-        self.closed.set()
+        self._closed = True
         self._waiting.clear()
         self._enough.set()
 
     async def _until(self, count: int) -> None:
-        while len(self._waiting) < count and not self.closed.is_set() and not (self._waiting and self.is_full):
+        while len(self._waiting) < count and not self._closed and not (self._waiting and self.is_full):
             self._wanted = count
             self._enough.clear()
             await self._enough.wait()
