@@ -86,8 +86,8 @@ class LedgerUnit(Protocol):
         """Set point, status and reason of raw readings that are kept already."""
         ...
 
-    async def supersede(self, ids: Sequence[str]) -> None:
-        """These raw readings have no standing value any more: SKIPPED."""
+    async def supersede(self, ids: Sequence[str], reason: str) -> None:
+        """These raw readings have no standing value any more: SKIPPED, unless they never had one."""
         ...
 
     async def unclaimed(self, device: str, limit: int) -> list[RawRecord]:

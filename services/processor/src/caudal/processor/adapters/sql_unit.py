@@ -70,11 +70,12 @@ class SqlLedgerUnit:
             new = {"point": record.point, "status": record.status, "reason": record.reason}
             await self._connection.execute(update(RAW).where(RAW.c.id == record.id).values(new))
 
-    async def supersede(self, ids: Sequence[str]) -> None:
-        """These raw readings have no standing value any more: SKIPPED."""
+    async def supersede(self, ids: Sequence[str], reason: str) -> None:
+        """These raw readings have no standing value any more: SKIPPED, unless they never had one."""
         if ids:
-            skipped = {"status": RawStatus.SKIPPED, "reason": "corrected by a later reading of the same instant"}
-            await self._connection.execute(update(RAW).where(RAW.c.id.in_(ids)).values(skipped))
+            had_values = (RAW.c.id.in_(ids)) & (RAW.c.values_json != "{}")
+            skipped = {"status": RawStatus.SKIPPED, "reason": reason}
+            await self._connection.execute(update(RAW).where(had_values).values(skipped))
 
     async def unclaimed(self, device: str, limit: int) -> list[RawRecord]:
         """PENDING raw readings of a device, oldest measurement first."""

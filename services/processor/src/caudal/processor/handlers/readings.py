@@ -20,6 +20,8 @@ from caudal.processor.ports import Head, Ledger, LedgerUnit, RawRecord
 CLAIMED_AT_ONCE = 1000
 """Raw readings taken into the ledger in one transaction when a point claims their device."""
 
+SUPERSEDED = "delivered again, or corrected by a later reading of the same instant"
+
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -127,10 +129,11 @@ async def _take_in(
     """Fold raw readings into a point: how many rows changed, and the records with what became of each."""
     delivered: dict[datetime, Mapping[str, Measured]] = {}
     for record in records:
-        at = record.reading.measured_at
-        delivered[at] = merged(delivered.get(at, {}), measured_in(record.reading, record.id))
+        if brought := measured_in(record.reading, record.id):
+            at = record.reading.measured_at
+            delivered[at] = merged(delivered.get(at, {}), brought)
     woven = await Weaver(unit, point, desk.plan(point), head).weave(delivered)
-    await unit.supersede(sorted(woven.superseded))
+    await unit.supersede(sorted(woven.superseded), SUPERSEDED)
     known = {variable.code for variable in point.variables}
     return woven.changed, [_judged(record, point.code, known, woven.standing) for record in records]
 
@@ -139,11 +142,11 @@ def _judged(record: RawRecord, point: str, known: set[str], standing: Mapping[da
     """A raw record with its status: SKIPPED if none of its values stands, FAILED if none could be used."""
     reading = record.reading
     status, reason = RawStatus.COMPLETED, ""
-    if record.id not in standing[reading.measured_at]:
-        status, reason = RawStatus.SKIPPED, "delivered again, or corrected by a later reading of the same instant"
-    elif not reading.values:
+    if not reading.values:
         status = RawStatus.FAILED
         reason = "; ".join(f"{code}: {why}" for code, why in reading.problems.items()) or "no values"
+    elif record.id not in standing[reading.measured_at]:
+        status, reason = RawStatus.SKIPPED, SUPERSEDED
     elif known.isdisjoint(reading.values):
         status = RawStatus.FAILED
         reason = f"point {point} has no variable named {', '.join(sorted(reading.values))}"[:500]

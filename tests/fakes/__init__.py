@@ -1,0 +1,1 @@
+"""Memory stand-ins for ports that only one service has."""

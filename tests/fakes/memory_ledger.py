@@ -1,0 +1,140 @@
+"""A ledger in memory: a unit works on a copy, and the copy takes the original's place when it commits."""
+
+import copy
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from caudal.common.bus.messages import Rejected
+from caudal.common.domain.readings import RawStatus
+from caudal.processor.domain.ledger import Row
+from caudal.processor.ports import Entry, Head, RawRecord, Sink
+
+
+@dataclass
+class Tables:
+    """What the tables hold."""
+
+    raw: dict[str, RawRecord] = field(default_factory=dict)
+    rows: dict[tuple[str, datetime], Row] = field(default_factory=dict)
+    heads: dict[str, Head] = field(default_factory=dict)
+    outbox: dict[int, tuple[Sink, Entry]] = field(default_factory=dict)
+    windows: dict[tuple[str, datetime], RawRecord] = field(default_factory=dict)
+    rejected: dict[str, Rejected] = field(default_factory=dict)
+    replayed: dict[str, datetime] = field(default_factory=dict)
+    last_id: int = 0
+
+    def copied(self) -> "Tables":
+        """Another one with the same rows, which are frozen."""
+        return Tables(**{name: copy.copy(value) for name, value in vars(self).items()})
+
+
+class MemoryUnit:
+    """See `ports.LedgerUnit`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def lock(self, points: Sequence[str]) -> dict[str, Head]:
+        return {point: self._tables.heads[point] for point in points if point in self._tables.heads}
+
+    async def row_before(self, point: str, at: datetime) -> Row | None:
+        earlier = [row for (code, when), row in self._tables.rows.items() if code == point and when < at]
+        return max(earlier, key=lambda row: row.at, default=None)
+
+    async def rows(
+        self, point: str, start: datetime, end: datetime | None = None, limit: int | None = None
+    ) -> list[Row]:
+        found = [
+            row
+            for (code, at), row in self._tables.rows.items()
+            if code == point and at >= start and (end is None or at < end)
+        ]
+        return sorted(found, key=lambda row: row.at)[:limit]
+
+    async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
+        self._tables.rows.update({(point, row.at): row for row in rows})
+
+    async def save_heads(self, heads: dict[str, Head]) -> None:
+        self._tables.heads.update(heads)
+
+    async def archive(self, records: Sequence[RawRecord]) -> None:
+        for record in records:
+            self._tables.raw.setdefault(record.id, record)
+
+    async def mark(self, records: Sequence[RawRecord]) -> None:
+        self._tables.raw.update({record.id: record for record in records})
+
+    async def supersede(self, ids: Sequence[str], reason: str) -> None:
+        for id_ in ids:
+            if (record := self._tables.raw.get(id_)) and record.reading.values:
+                self._tables.raw[id_] = msgspec.structs.replace(record, status=RawStatus.SKIPPED, reason=reason)
+
+    async def unclaimed(self, device: str, limit: int) -> list[RawRecord]:
+        pending = [r for r in self._tables.raw.values() if r.device == device and r.status is RawStatus.PENDING]
+        return sorted(pending, key=lambda record: (record.reading.measured_at, record.id))[:limit]
+
+    async def collect(self, records: Sequence[RawRecord]) -> None:
+        for record in records:
+            key = (record.device, record.reading.measured_at)
+            standing = self._tables.windows.get(key)
+            if standing is None or _version(record) > _version(standing):
+                self._tables.windows[key] = record
+
+    async def reject(self, rejected: Sequence[Rejected]) -> None:
+        for one in rejected:
+            self._tables.rejected.setdefault(one.id, one)
+
+    async def mark_replayed(self, rejected_id: str, at: datetime) -> bool:
+        self._tables.replayed[rejected_id] = at
+        return rejected_id in self._tables.rejected
+
+    async def enqueue(self, sink: Sink, point: str, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._tables.last_id += 1
+            id_ = self._tables.last_id
+            self._tables.outbox[id_] = (sink, msgspec.structs.replace(entry, id=id_))
+
+
+class MemoryLedger:
+    """See `ports.Ledger`."""
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[MemoryUnit]:
+        working = self.tables.copied()
+        yield MemoryUnit(working)
+        self.tables = working
+
+    @asynccontextmanager
+    async def outbox(self, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
+        entries = [entry for kind, entry in self.tables.outbox.values() if kind is sink][:limit]
+        yield entries
+        for entry in entries:
+            del self.tables.outbox[entry.id]
+
+    async def purge_raw(self, received_before: datetime) -> int:
+        done = (RawStatus.COMPLETED, RawStatus.SKIPPED)
+        old = [r.id for r in self.tables.raw.values() if r.reading.received_at < received_before and r.status in done]
+        for id_ in old:
+            del self.tables.raw[id_]
+        return len(old)
+
+    async def trim_windows(self, max_rows: int, older_than: datetime) -> int:
+        units = [unit for unit, _ in self.tables.windows]
+        old = [key for key in self.tables.windows if units.count(key[0]) > max_rows and key[1] < older_than]
+        for key in old:
+            del self.tables.windows[key]
+        return len(old)
+
+    async def points(self) -> list[str]:
+        return sorted({point for point, _ in self.tables.rows})
+
+
+def _version(record: RawRecord) -> tuple[datetime, str]:
+    return (record.reading.received_at, record.id)
