@@ -2,6 +2,7 @@
 .PHONY: demo up setup servers test check fmt bench lock
 
 BIN := .venv/bin
+EXPORT := uv export --quiet --no-emit-workspace --format requirements-txt --no-header --no-annotate
 
 demo: setup      ## real meter readings through the whole platform, then a table
 	@$(BIN)/caudal demo $(ARGS)
@@ -33,7 +34,6 @@ bench: setup     ## messages/s, latency, CPU and memory of the whole path
 
 lock:            ## requirements*.lock from the members' pyproject.toml; the only target that needs uv
 	uv lock --quiet
-	uv export --quiet --all-packages --all-groups --no-group servers --no-emit-workspace \
-		--format requirements-txt --no-header --no-annotate --output-file requirements.lock
-	uv export --quiet --only-group servers --no-emit-workspace \
-		--format requirements-txt --no-header --no-annotate --output-file requirements-servers.lock
+	$(EXPORT) --all-packages --all-groups --no-group servers --output-file requirements.lock
+	$(EXPORT) --all-packages --no-dev --group build --output-file requirements-runtime.lock
+	$(EXPORT) --only-group servers --output-file requirements-servers.lock

@@ -15,7 +15,7 @@ LINES_KEPT = 20
 """Lines that are held for whoever asks why the process ended."""
 LINE_LIMIT = 1 << 20
 """The longest line of a log, in bytes."""
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 """How long a child may take to finish what it has in hand."""
 PR_SET_PDEATHSIG = 1
 

@@ -60,8 +60,10 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if not self._early_end.done():
-            self._early_end.cancel()
+        for child in self._children:
+            # One that was just being started again when all were told to stop.
+            await child.stop()
+        self._early_end.cancel()
 
     async def _look_after(self, child: ChildProcess) -> None:
         clock, pause = asyncio.get_running_loop().time, FIRST_PAUSE_S
@@ -77,6 +79,8 @@ class Supervisor:
             self._say(f"{child.name} ended ({_ending(code)}); it is started again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
+            if self._stopping:
+                return
             await child.start()
 
     def _fail(self, child: ChildProcess, code: int) -> None:
