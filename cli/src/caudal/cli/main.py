@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -9,14 +10,18 @@ import typer
 from caudal.cli import delegated
 from caudal.cli.local.broker import BrokerKind
 from caudal.cli.local.platform import LocalPlatform, Options
+from caudal.cli.local.ports import is_free
 from caudal.cli.local.services import GATEWAY_API, INGEST, PROCESSOR
 from caudal.cli.local.signals import until_signalled
 from caudal.cli.local.terminal import Terminal
 from caudal.cli.local.up import serve
-from caudal.common.domain.errors import CaudalError
+from caudal.common.domain.errors import CaudalError, Permanent
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+USUAL_API_PORT = 8000
+INTERRUPTED = 130
+"""Exit code of what a signal ended before its end."""
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """The service that does the work reads these arguments, `--help` too."""
 
@@ -30,11 +35,34 @@ Broker = Annotated[BrokerKind | None, typer.Option(help="Otherwise mosquitto whe
 
 @app.command()
 def up(
-    data_dir: DataDir = Path(".caudal"), port: Port = 8000, mqtt_port: MqttPort = None, broker: Broker = None
+    data_dir: DataDir = Path(".caudal"), port: Port = USUAL_API_PORT, mqtt_port: MqttPort = None, broker: Broker = None
 ) -> None:
     """Run the whole platform on this machine, without containers, until Ctrl-C."""
     terminal = Terminal()
     until_signalled(serve(LocalPlatform(Options(data_dir, port, mqtt_port, broker), terminal), terminal))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the result.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="A new folder to keep; else a temporary one.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the HTTP API; else 8000, or any.", min=0, max=65535)] = None,
+    mqtt_port: MqttPort = None,
+    broker: Broker = None,
+) -> None:
+    """Run the platform and send real meter readings through it, with what goes wrong with meters."""
+    # Its HTTP and MQTT clients would cost `caudal up` a good part of a second.
+    from caudal.cli.demo.command import demonstrate
+
+    terminal = Terminal()
+    with TemporaryDirectory(prefix="caudal-demo-") as temporary:
+        api_port = port if port is not None else next(filter(is_free, (USUAL_API_PORT,)), 0)
+        platform = LocalPlatform(Options(data_dir or Path(temporary), api_port, mqtt_port, broker), terminal)
+        if not platform.folder.is_new():
+            raise Permanent(f"{data_dir} has readings already; give a new folder, or see it with: caudal up")
+        code = until_signalled(demonstrate(platform, terminal, once=once, as_json=as_json))
+    sys.exit(INTERRUPTED if code is None else code)
 
 
 @app.command(context_settings=PASS_ON)
