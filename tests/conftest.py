@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from servers.influx import Influx1, Influx2, find_influxd
 from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
 from servers.redis import Redis
@@ -37,4 +38,27 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A Redis shared by all tests."""
     with Redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influx1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx1]:
+    """An InfluxDB 1.x shared by all tests; use a database of your own."""
+    with Influx1(tmp_path_factory.mktemp("influx1")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_influx1(tmp_path: Path) -> Iterator[Influx1]:
+    """An InfluxDB 1.x of this test's own, to be frozen and killed at will."""
+    with Influx1(tmp_path / "influx1") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influx2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx2]:
+    """An InfluxDB 2.x shared by all tests; use a bucket of your own."""
+    if find_influxd("2") is None:
+        pytest.skip("needs InfluxDB 2")
+    with Influx2(tmp_path_factory.mktemp("influx2")) as server:
         yield server

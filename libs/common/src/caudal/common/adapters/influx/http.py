@@ -1,0 +1,109 @@
+"""InfluxDB over HTTP: requests that end in time, errors that are ours, InfluxQL's answers as tracks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from caudal.common.adapters.influx.errors import Missing, is_missing, judged
+from caudal.common.domain.errors import Transient
+
+PING_TIMEOUT_S = 4.0
+
+
+class Series(msgspec.Struct):
+    """One table of an answer: the rows of one provider."""
+
+    columns: list[str]
+    values: list[list[Any]]
+    tags: dict[str, str] = {}
+    partial: bool = False
+    """Whether the server cut it off by a limit of its own."""
+
+
+class _Result(msgspec.Struct):
+    series: list[Series] = []
+    error: str = ""
+
+
+class _Answer(msgspec.Struct):
+    results: list[_Result] = []
+    error: str = ""
+
+
+_answer = msgspec.json.Decoder(_Answer)
+
+
+class InfluxHttp:
+    """Requests to one server, with its credentials."""
+
+    def __init__(self, url: str, authorization: str | None, timeout_s: float) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": authorization} if authorization else {}
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        data: bytes | Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """The body of a successful answer.
+
+        Raises:
+            Transient: the server is away, overloaded, wants other credentials or does not answer in time.
+            Refusal: it refuses what was sent.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers=self._headers)
+        timeout = aiohttp.ClientTimeout(total=timeout_s or self._timeout_s)
+        try:
+            async with self._session.request(
+                method, self.url + path, params=params, data=data, timeout=timeout
+            ) as response:
+                body = await response.read()
+        except TimeoutError as error:
+            raise Transient(f"InfluxDB at {self.url} does not answer within {timeout.total} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Transient(f"InfluxDB at {self.url}: {error}") from error
+        if response.status >= 300:
+            raise judged(response.status, reason_in(body), response.headers.get("Retry-After"))
+        return body
+
+    async def query(self, database: str, statements: Sequence[str]) -> list[list[Series]]:
+        """The tables that each statement gives, times in microseconds.
+
+        Raises:
+            Transient: see `request`; or the server cannot carry out a statement now.
+            Missing: the database isn't there.
+            Refusal: a statement is none.
+        """
+        form = {"db": database, "epoch": "u", "q": ";".join(statements)}
+        answer = _answer.decode(await self.request("POST", "/query", data=form))
+        for error in (answer.error, *(result.error for result in answer.results)):
+            if error:
+                raise Missing(f"InfluxDB: {error}") if is_missing(error) else Transient(f"InfluxDB: {error}")
+        return [result.series for result in answer.results]
+
+    async def ping(self) -> None:
+        """Return if the server answers."""
+        await self.request("GET", "/ping", timeout_s=min(PING_TIMEOUT_S, self._timeout_s))
+
+
+def reason_in(body: bytes) -> str:
+    """What an error's body says: `error` in 1.x, `message` in 2.x, or the text itself."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return body.decode("utf-8", "replace")[:500]
+    return str(said.get("message") or said.get("error") or said)

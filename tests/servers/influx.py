@@ -1,0 +1,111 @@
+"""InfluxDB 1.x as Debian packages it, and 2.x where the machine has one."""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from urllib.error import URLError
+
+from servers.process import Server, free_port
+
+SETTINGS = """\
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc_port}"
+[meta]
+dir = "{folder}/meta"
+logging-enabled = false
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+query-log-enabled = false
+[http]
+bind-address = "127.0.0.1:{port}"
+log-enabled = false
+auth-enabled = {auth}
+[monitor]
+store-enabled = false
+[subscriber]
+enabled = false
+[continuous_queries]
+enabled = false
+"""
+
+
+@cache
+def find_influxd(major: str) -> str | None:
+    """An `influxd` whose `influxd version` says v<major>: on the PATH or, for 2, in CAUDAL_TEST_INFLUXD2."""
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/bin", "/usr/sbin"]
+    found = [shutil.which("influxd", path=folder) for folder in folders]
+    for program in [os.environ.get("CAUDAL_TEST_INFLUXD2"), *found]:
+        if program:
+            said = subprocess.run([program, "version"], capture_output=True, text=True, timeout=20, check=False).stdout
+            if f"InfluxDB v{major}." in said:
+                return program
+    return None
+
+
+class Influx(Server):
+    """What both have in common."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{self.host}:{self.port}"
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/ping", timeout=1) as answer:
+                return answer.status == 204
+        except (URLError, OSError):
+            return False
+
+
+class Influx1(Influx):
+    """InfluxDB 1.x; it asks nobody who they are, unless `auth` is set."""
+
+    name = "influx1"
+
+    def __init__(self, folder: Path, auth: bool = False) -> None:
+        super().__init__(folder)
+        self.configuration = self.folder / "influxdb.conf"
+        settings = SETTINGS.format(
+            folder=self.folder, port=self.port, rpc_port=free_port(), auth="true" if auth else "false"
+        )
+        self.configuration.write_text(settings)
+
+    def command(self) -> Sequence[str]:
+        program = find_influxd("1")
+        if program is None:
+            raise FileNotFoundError("InfluxDB 1.x is not installed (Debian: apt-get install influxdb)")
+        return [program, "-config", str(self.configuration)]
+
+
+class Influx2(Influx):
+    """InfluxDB 2.x with an organisation and a token that may do everything."""
+
+    name = "influx2"
+    org = "caudal"
+    token = "a-token-for-tests"
+
+    def command(self) -> Sequence[str]:
+        program = find_influxd("2")
+        assert program is not None, "ask find_influxd first"
+        return [
+            program, "run", "--reporting-disabled", "--log-level", "error",
+            "--http-bind-address", f"{self.host}:{self.port}", "--bolt-path", str(self.folder / "influxd.bolt"),
+            "--sqlite-path", str(self.folder / "influxd.sqlite"), "--engine-path", str(self.folder / "engine"),
+        ]  # fmt: skip
+
+    def start(self) -> "Influx2":
+        is_new = not (self.folder / "influxd.bolt").exists()
+        super().start()
+        if is_new:
+            setup = {"username": "admin", "password": "only-for-tests", "org": self.org, "token": self.token}
+            body = json.dumps({**setup, "bucket": "unused"}).encode()
+            with urllib.request.urlopen(f"{self.url}/api/v2/setup", data=body, timeout=20) as answer:
+                assert answer.status == 201
+        return self
