@@ -132,6 +132,9 @@ class MemoryLedger:
             del self.tables.windows[key]
         return len(old)
 
+    async def unclaimed_devices(self) -> list[str]:
+        return sorted({record.device for record in self.tables.raw.values() if record.status is RawStatus.PENDING})
+
     async def points(self) -> list[str]:
         return sorted({point for point, _ in self.tables.rows})
 

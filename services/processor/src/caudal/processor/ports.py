@@ -141,6 +141,10 @@ class Ledger(Protocol):
         """For each unit with more than `max_rows` collected rows, forget those measured before `older_than`."""
         ...
 
+    async def unclaimed_devices(self) -> list[str]:
+        """Devices with PENDING raw readings."""
+        ...
+
     async def points(self) -> list[str]:
         """All points that have rows."""
         ...

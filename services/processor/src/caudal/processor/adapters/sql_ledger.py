@@ -75,6 +75,12 @@ class SqlLedger:
         async with transaction(self._engine) as connection:
             return (await connection.execute(delete(WINDOW_ROWS).where(old))).rowcount
 
+    async def unclaimed_devices(self) -> list[str]:
+        """Devices with PENDING raw readings."""
+        pending = select(RAW.c.device).where(RAW.c.status == RawStatus.PENDING).distinct()
+        async with reading(self._engine) as connection:
+            return list((await connection.execute(pending)).scalars())
+
     async def points(self) -> list[str]:
         """All points that have rows."""
         async with reading(self._engine) as connection:

@@ -1,10 +1,14 @@
 """Tell the world what was committed: entries of the outbox, oldest first, forgotten once they are through."""
 
-from caudal.common.ports import Publisher, TelemetryStore
+import structlog
+
+from caudal.common.ports import Publisher, RowRefused, TelemetryStore
 from caudal.processor.ports import Ledger, Sink
 
 ENTRIES_AT_ONCE = 64
 """Entries read in one go, of at most some 200 readings each."""
+
+_log = structlog.get_logger(__name__)
 
 
 async def publish(ledger: Ledger, publisher: Publisher) -> int:
@@ -27,5 +31,9 @@ async def project(ledger: Ledger, store: TelemetryStore) -> int:
     async with ledger.outbox(Sink.STORE, ENTRIES_AT_ONCE) as entries:
         rows = [row for entry in entries for row in entry.rows]
         if rows:
-            await store.write(rows)
+            try:
+                await store.write(rows)
+            except RowRefused as error:
+                # The others are written, and the ledger has this one: it is no reason to hold up what follows.
+                _log.error("the store refuses rows", refused=error.refused, first=str(error))
         return len(rows)

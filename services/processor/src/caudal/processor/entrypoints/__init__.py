@@ -1,0 +1,1 @@
+"""The world calls us: messages of the bus, and the clock."""

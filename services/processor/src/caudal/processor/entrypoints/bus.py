@@ -1,0 +1,163 @@
+"""Messages of the bus to handlers: decode, call one, tell whoever waits for the outcome."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from caudal.common.bus import topics
+from caudal.common.bus.codec import decode, encode
+from caudal.common.bus.messages import Command, RawReadings, Rejected, Result
+from caudal.common.bus.rejections import rejected_delivery
+from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.common.domain.ids import is_id
+from caudal.common.ports import Clock, Delivery, Outgoing, Publisher, Subscription
+from caudal.processor.handlers.readings import Desk, claim, fold_again, keep
+from caudal.processor.handlers.upkeep import keep_rejected, mark_replayed
+
+P = TypeVar("P")
+
+_log = structlog.get_logger(__name__)
+
+
+class ForgetfulCatalog(Protocol):
+    """A catalog that remembers, until told to forget."""
+
+    def forget(self, device: str) -> None:
+        """Ask anew about this device next time."""
+        ...
+
+
+class _Process(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """Parameters of the command `process`."""
+
+    point: str
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class _Replay(msgspec.Struct):
+    """Parameters of the command `replay`."""
+
+    rejected_id: str
+
+
+class BusEntrypoint:
+    """What the processor does with what it hears."""
+
+    def __init__(
+        self, desk: Desk, catalog: ForgetfulCatalog, publisher: Publisher, clock: Clock, nudge: Callable[[], None]
+    ) -> None:
+        self._desk = desk
+        self._catalog = catalog
+        self._publisher = publisher
+        self._clock = clock
+        self._nudge = nudge
+        self._catalog_in_use = asyncio.Lock()
+        """A batch that still believes a device unknown must be committed before the device is claimed."""
+
+    def subscriptions(self, linger_s: float) -> list[Subscription]:
+        """What the processor listens to; replicas share all but news of the catalog."""
+        group = "processor"
+        return [
+            Subscription((topics.TELEMETRY_RAW.filter(shared=group),), self.take_raw, linger_s=linger_s, name="raw"),
+            Subscription((topics.TELEMETRY_REJECTED.filter(shared=group),), self.take_rejected, name="rejected"),
+            Subscription(
+                (topics.TELEMETRY_COMMAND.filter(shared=group),), self.take_command, max_batch=1, name="command"
+            ),
+            Subscription((topics.TELEMETRY_CONFIG.filter(),), self.take_config, name="config"),
+        ]
+
+    async def take_raw(self, deliveries: Sequence[Delivery]) -> None:
+        """Keep the readings of these messages; put away what is no such message."""
+        bundles: list[RawReadings] = []
+        refused: list[Rejected] = []
+        for delivery in deliveries:
+            try:
+                bundles.append(_raw_readings(delivery))
+            except InvalidInput as error:
+                refused.append(rejected_delivery(delivery, error.reason, self._clock.now(), error.field))
+        if refused:
+            await keep_rejected(self._desk.ledger, refused)
+        if bundles:
+            async with self._catalog_in_use:
+                await keep(self._desk, bundles)
+            self._nudge()
+
+    async def take_rejected(self, deliveries: Sequence[Delivery]) -> None:
+        """Keep what others could not read; a report that can't be read itself is kept as one."""
+        await keep_rejected(self._desk.ledger, [self._rejected(delivery) for delivery in deliveries])
+
+    async def take_config(self, deliveries: Sequence[Delivery]) -> None:
+        """Forget what was cached, and take in readings that waited for a point."""
+        devices = {ids["device"] for delivery in deliveries if (ids := topics.TELEMETRY_CONFIG.parse(delivery.topic))}
+        async with self._catalog_in_use:
+            for device in devices:
+                self._catalog.forget(device)
+            waiting = devices.intersection(await self._desk.ledger.unclaimed_devices())
+        for device in sorted(waiting):
+            taken = await claim(self._desk, device)
+            _log.info("claimed", device=device, readings=taken)
+            self._nudge()
+
+    async def take_command(self, deliveries: Sequence[Delivery]) -> None:
+        """Carry out an order and say what came of it."""
+        for delivery in deliveries:
+            ids = topics.TELEMETRY_COMMAND.parse(delivery.topic) or {}
+            command = decode(delivery.payload, Command)
+            try:
+                ok, detail = True, await self._obey(command, ids["device"])
+            except (InvalidInput, NotFound) as error:
+                ok, detail = False, {"reason": str(error)}
+            result = Result(id=command.id, ok=ok, detail=detail, timestamp=self._clock.now())
+            await self._publisher.publish([Outgoing(topics.TELEMETRY_RESULT.address(**ids), encode(result))])
+
+    async def put_away(self, delivery: Delivery, reason: str) -> None:
+        """Keep a delivery that no handler could take."""
+        await keep_rejected(self._desk.ledger, [rejected_delivery(delivery, reason, self._clock.now())])
+
+    async def _obey(self, command: Command, device: str) -> dict[str, Any]:
+        if command.action == "process":
+            order = _params(command, _Process)
+            # The order may overtake the news of the change that it is about.
+            self._catalog.forget(device)
+            seen, changed = await fold_again(self._desk, order.point, order.start, order.end)
+            self._nudge()
+            return {"readings": seen, "changed": changed}
+        if command.action == "replay":
+            found = await mark_replayed(self._desk.ledger, _params(command, _Replay).rejected_id, self._clock.now())
+            return {"found": found}
+        raise InvalidInput("action", f"{command.action[:40]!r} is neither process nor replay")
+
+    def _rejected(self, delivery: Delivery) -> Rejected:
+        try:
+            return decode(delivery.payload, Rejected)
+        except InvalidInput as error:
+            return rejected_delivery(delivery, error.reason, self._clock.now(), error.field)
+
+
+def _raw_readings(delivery: Delivery) -> RawReadings:
+    bundle = decode(delivery.payload, RawReadings)
+    ids = topics.TELEMETRY_RAW.parse(delivery.topic)
+    if ids is None or bundle.device != ids["device"]:
+        raise InvalidInput("device", f"{bundle.device[:80]!r} is not that of the topic")
+    for code in _codes(bundle):
+        if not is_id(code):
+            raise InvalidInput("values", f"{code[:80]!r} is no variable code: 1 to 64 of A-Z a-z 0-9 _ -")
+    return bundle
+
+
+def _codes(bundle: RawReadings) -> Iterator[str]:
+    for reading in bundle.readings:
+        yield from reading.values
+        yield from reading.problems
+
+
+def _params(command: Command, kind: type[P]) -> P:
+    try:
+        return msgspec.convert(command.params, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("params", str(error)) from error

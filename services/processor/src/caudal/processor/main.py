@@ -1,0 +1,97 @@
+"""The composition root: what the processor is made of."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from prometheus_client import Counter
+
+from caudal.common.adapters.clock import SystemClock
+from caudal.common.adapters.mqtt import MqttBus
+from caudal.common.adapters.sql import migrate, open_engine, ping
+from caudal.common.adapters.sql_catalog import CachedCatalog, SqlCatalog
+from caudal.common.adapters.store import open_store
+from caudal.common.ports import Delivery
+from caudal.common.service import Service, run
+from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
+from caudal.processor.adapters.sql_ledger import SqlLedger
+from caudal.processor.entrypoints.bus import BusEntrypoint
+from caudal.processor.entrypoints.loops import Relay, every
+from caudal.processor.handlers.readings import Desk
+from caudal.processor.handlers.telling import project, publish
+from caudal.processor.handlers.upkeep import cap, rebuild, tidy
+from caudal.processor.settings import ProcessorSettings
+
+NAME = "processor"
+VERSION_TABLE = "alembic_version_processor"
+
+
+async def build(service: Service) -> None:
+    """Settings, adapters, handlers, entrypoints, parts."""
+    settings, sql = ProcessorSettings(), SqlSettings()
+    clock = SystemClock()
+    told = Counter(
+        "caudal_processor_told", "What was committed and is told: by sink", ["sink"], registry=service.registry
+    )
+
+    engine = open_engine(sql)
+    service.part("database", check=partial(ping, engine), stop=engine.dispose)
+    stack = AsyncExitStack()
+    store = await stack.enter_async_context(open_store(StoreSettings(), clock))
+    service.part("store", check=store.ping, stop=stack.aclose)
+    ledger, catalog = SqlLedger(engine), CachedCatalog(SqlCatalog(engine))
+
+    async def put_away(delivery: Delivery, reason: str) -> None:
+        await entrypoint.put_away(delivery, reason)
+
+    bus = MqttBus(MqttSettings(), NAME, on_poison=put_away, metrics=service.bus_metrics)
+    projection = Relay("store", partial(project, ledger, store), told)
+    events = Relay("bus", partial(publish, ledger, bus), told)
+
+    def nudge() -> None:
+        projection.nudge()
+        events.nudge()
+
+    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge)
+    for subscription in entrypoint.subscriptions(settings.linger_s):
+        bus.subscribe(subscription)
+
+    async def enforce_caps() -> int:
+        return await cap(ledger, catalog, store, settings.max_rows_per_unit, clock.now())
+
+    async def tidy_up() -> dict[str, int]:
+        return await tidy(ledger, store, clock.now())
+
+    service.part("projection", run=projection.run, check=projection.check, restart=True)
+    service.part("events", run=events.run, check=events.check, restart=True)
+    service.part("bus", run=bus.run, check=bus.check)
+    service.part("caps", run=partial(every, settings.cap_every_s, "caps", enforce_caps), restart=True)
+    service.part("tidy", run=partial(every, settings.tidy_every_s, "tidy", tidy_up), restart=True)
+
+
+def serve() -> None:
+    """Run the service until it is told to stop."""
+    run(NAME, ServiceSettings(), build)
+
+
+async def bring_up_to_date() -> None:
+    """Make or change the processor's tables."""
+    engine = open_engine(SqlSettings())
+    try:
+        await migrate(engine, "caudal.processor", VERSION_TABLE)
+    finally:
+        await engine.dispose()
+
+
+async def rebuild_store(report: Callable[[str, int], None]) -> int:
+    """Write the telemetry store anew from the ledger, reporting (point, rows) as it goes; how many rows."""
+    engine = open_engine(SqlSettings())
+    written = 0
+    try:
+        async with open_store(StoreSettings(), SystemClock()) as store:
+            async for point, rows in rebuild(SqlLedger(engine), store):
+                report(point, rows)
+                written += rows
+    finally:
+        await engine.dispose()
+    return written

@@ -1,0 +1,18 @@
+"""Settings of the processor, read from the environment once, by `main`."""
+
+from pydantic import Field
+
+from caudal.common.settings import Section
+
+
+class ProcessorSettings(Section):
+    """What only the processor needs."""
+
+    max_rows_per_unit: int = Field(default=1000, ge=1, validation_alias="MAX_ROWS_PER_UNIT")
+    """A unit of batch windows with more collected rows loses those older than 7 days."""
+    cap_every_s: float = Field(default=300.0, gt=0)
+    """How often caps are enforced."""
+    tidy_every_s: float = Field(default=3600.0, gt=0)
+    """How often old raw payloads are forgotten."""
+    linger_s: float = Field(default=0.015, ge=0, le=1)
+    """How long the first reading of a batch waits for more: latency against commits per second."""
