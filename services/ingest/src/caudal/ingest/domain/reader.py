@@ -11,7 +11,7 @@ from caudal.ingest.domain.mapping import Mapping
 from caudal.ingest.domain.paths import all_finder, first_finder, paths_of
 from caudal.ingest.domain.refusals import Refusal, Unreadable, quoted
 from caudal.ingest.domain.times import AHEAD
-from caudal.ingest.domain.values import LOGGED_AT, Values, ValuesReader, code_of
+from caudal.ingest.domain.values import Values, ValuesReader, code_of
 
 MAX_READINGS = 10_000
 """Readings or entries in one payload; no message of 256 KiB holds more that mean something."""
@@ -101,7 +101,7 @@ class Reader:
             raise Unreadable(Refusal.SHAPE, self._where, f"{quoted(item)} is no object")
         own_time = self._time.find(item, payload, latest)
         values = self._values.of(item, payload)
-        logged_at = self._logged_at(item, payload, values) if self._logged else None
+        logged_at = self._logged_at(item, payload) if self._logged else None
         return Measurement(
             self._device_of(item, payload),
             own_time or received_at,
@@ -118,11 +118,11 @@ class Reader:
             return code_of(str(name))
         return None
 
-    def _logged_at(self, item: Any, payload: Any, values: Values) -> datetime | None:
+    def _logged_at(self, item: Any, payload: Any) -> datetime | None:
+        """The logger's time, if it can be read; it is no reason to lose a measurement, and the payload keeps it."""
         try:
             return self._logged.find(item, payload, None) if self._logged else None
-        except Unreadable as error:
-            values.problems[LOGGED_AT] = error.reason
+        except Unreadable:
             return None
 
     # ---------------------------------------------------------------- entries and series
@@ -164,7 +164,7 @@ class Reader:
         except Unreadable as error:
             outcome.refused.append(error.under(at.isoformat()))
             return
-        logged_at = self._logged_at(draft.entries[0], payload, values)
+        logged_at = self._logged_at(draft.entries[0], payload)
         outcome.readings.append(
             Measurement(device, at, is_timed, logged_at, values.numbers, values.problems, draft.entries)
         )

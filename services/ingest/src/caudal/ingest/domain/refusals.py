@@ -30,7 +30,7 @@ class Unreadable(InvalidInput):
     """One reading, or a whole payload, that cannot be used."""
 
     def __init__(self, kind: Refusal, field: str, reason: str) -> None:
-        super().__init__(printable(field)[:MAX_REASON], reason[:MAX_REASON])
+        super().__init__(printable(field)[:MAX_REASON], printable(reason)[:MAX_REASON])
         self.kind = kind
 
     def under(self, parent: str) -> "Unreadable":
@@ -56,4 +56,6 @@ def quoted(value: object, most: int = 60) -> str:
 
 def printable(text: str) -> str:
     """`text` with everything that cannot be stored or shown escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)

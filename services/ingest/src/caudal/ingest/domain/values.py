@@ -15,9 +15,6 @@ from caudal.ingest.domain.units import conversion
 
 MAX_VALUES = 500
 """Variables in one reading."""
-LOGGED_AT = "logged_at"
-"""The name under which a logger's time that cannot be read is told among the problems."""
-
 code_of = lru_cache(maxsize=8192)(id_from_name)
 """A key as variable code, or a name as device id: itself, or an id made from it."""
 

@@ -1,0 +1,236 @@
+"""A batch window: a table whose rows are readings. From its header, first rows and options to a plan that reads it.
+
+A row becomes a small payload and is read by a mapping like any other, so that times, numbers and their errors are the
+same at every door.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from caudal.common.domain.catalog import checked_zone
+from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.ids import checked_id
+from caudal.ingest.domain.columns import Role, Wishes, understand
+from caudal.ingest.domain.mapping import Mapping, TimeRule, ValueRule
+from caudal.ingest.domain.reader import Measurement, Reader
+from caudal.ingest.domain.refusals import Refusal, Unreadable, quoted
+from caudal.ingest.domain.sniffing import checked_time_format, is_mostly_numbers, sniff_decimal, sniff_time_format
+from caudal.ingest.domain.times import ClockChange
+
+MAX_CELL = 32_768
+"""Characters of one cell."""
+MISSING = ("na", "n/a", "nan", "null", "none", "nil", "-", "--", "#n/a")
+"""What tables say for "not measured"."""
+SAMPLE_ROWS = 1000
+"""Rows that are looked at before the first is read."""
+
+Cell = Any
+"""Text, number, boolean, instant or None."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody says about a window; all of it may be left out where the file speaks for itself."""
+
+    point: str | None = None
+    """All rows are of the device of this point."""
+    device: str | None = None
+    """All rows are of this device."""
+    time_zone: str | None = None
+    """Of times without one; None: that of the device's point."""
+    clock_change: ClockChange = "reject"
+    """How local times are read that exist twice or not at all."""
+    delimiter: str | None = None
+    """One character; None: looked for among , ; TAB |."""
+    encoding: str | None = None
+    """None: by the byte order mark, else UTF-8, and Latin-1 line by line where it is not."""
+    decimal: str | None = None
+    """`.` or `,`; None: by the first rows."""
+    thousands: str = ""
+    """Thousands separator."""
+    time_column: str | None = None
+    """Header of the time."""
+    time_format: str | None = None
+    """A name of `times.FORMS` or a strptime pattern; None: by the first rows."""
+    id_column: str | None = None
+    """Header of the device (or point); `-`: there is none."""
+    columns: dict[str, str] = {}
+    """Header to variable code."""
+    ignore: tuple[str, ...] = ()
+    """Headers of columns to leave out."""
+    missing: tuple[str, ...] = MISSING
+    """Texts that mean "not measured"."""
+
+    def __post_init__(self) -> None:
+        if self.point is not None and self.device is not None:
+            raise InvalidInput("device", "say a point or a device, not both")
+        if self.time_zone is not None:
+            checked_zone(self.time_zone, "time_zone")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in "\r\n\"'"):
+            raise InvalidInput("delimiter", f"{self.delimiter!r} is not one character")
+        if self.decimal not in (None, ".", ","):
+            raise InvalidInput("decimal", f"{self.decimal!r} is neither . nor ,")
+        if self.time_format is not None:
+            checked_time_format(self.time_format)
+        for header, code in self.columns.items():
+            checked_id(code, f"columns.{header[:60]}")
+
+
+def options_from(fields: object) -> Options:
+    """Options from plain data.
+
+    Raises:
+        InvalidInput: a field cannot be used; the error names it.
+    """
+    try:
+        return msgspec.convert(fields, Options)
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        if isinstance(cause, InvalidInput):
+            raise InvalidInput(f"options.{cause.field}", cause.reason) from error
+        reason, _, path = str(error).partition(" - at `$")
+        raise InvalidInput(f"options{path.rstrip('`')}", reason) from error
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row of a table."""
+
+    number: int
+    """Line of a CSV file, row of a Parquet file; the first is 1."""
+    cells: Sequence[Cell]
+    fault: str = ""
+    """Why it is no row."""
+
+
+class Plan:
+    """How the rows of one table are read.
+
+    Args:
+        headers: The table's columns.
+        sample: Its first rows.
+        options: What was said about it.
+        source_format: `csv` or `parquet`; goes into each row's payload.
+
+    Raises:
+        InvalidInput: the table cannot be understood without an option; the error names it.
+    """
+
+    def __init__(self, headers: Sequence[str], sample: Sequence[Row], options: Options, source_format: str) -> None:
+        rows = [row.cells for row in sample if not row.fault]
+        cells = [[row[index] for row in rows if index < len(row)] for index in range(len(headers))]
+        missing = frozenset(text.casefold() for text in options.missing)
+        texts = [cell for column in cells for cell in column if isinstance(cell, str)]
+        self.decimal = options.decimal or sniff_decimal(texts)
+        numeric = {
+            index
+            for index, column in enumerate(cells)
+            if is_mostly_numbers(column, self.decimal, options.thousands, missing)
+        }
+        wishes = Wishes(
+            options.time_column,
+            options.id_column,
+            options.columns,
+            options.ignore,
+            options.point is None and options.device is None,
+        )
+        self.columns = understand(headers, wishes, numeric)
+        self.time_format = options.time_format or sniff_time_format(self._time_texts(rows))
+        self.names_points = any(column.role is Role.POINT for column in self.columns)
+        self._options, self._source_format = options, source_format
+        self._keys = [f"#{index}" for index in range(len(self.columns))]
+        self._owner = next((i for i, column in enumerate(self.columns) if column.role in (Role.DEVICE, Role.POINT)), -1)
+        self._readers: dict[str | None, Reader] = {}
+
+    def owner(self, row: Row) -> str:
+        """Name of the device or point that `row` is of; empty: all rows are of the one that was given.
+
+        Raises:
+            Unreadable: it is no row, or names none.
+        """
+        if row.fault:
+            raise Unreadable(Refusal.UNDECODABLE, "row", row.fault)
+        if len(row.cells) > len(self.columns) and any(row.cells[len(self.columns) :]):
+            raise Unreadable(
+                Refusal.UNDECODABLE, "row", f"has {len(row.cells)} cells, the header has {len(self.columns)}"
+            )
+        if self._owner < 0:
+            return ""
+        name = row.cells[self._owner] if self._owner < len(row.cells) else None
+        if name is None or isinstance(name, bool) or not str(name).strip():
+            raise Unreadable(Refusal.DEVICE, self.columns[self._owner].header, f"{quoted(name)} names no device")
+        return str(name).strip()
+
+    def read(self, row: Row, zone: str | None, received_at: datetime) -> Measurement:
+        """The reading in `row`.
+
+        Args:
+            row: One row.
+            zone: Of times without one, unless the options say.
+            received_at: When the window is run.
+
+        Raises:
+            Unreadable: there is none; the error names the column.
+        """
+        for index, cell in enumerate(row.cells):
+            if isinstance(cell, str) and len(cell) > MAX_CELL:
+                raise Unreadable(
+                    Refusal.UNDECODABLE, self.columns[index].header, f"has {len(cell)} characters, more than {MAX_CELL}"
+                )
+        payload = dict(zip(self._keys, row.cells, strict=False))
+        outcome = self._reader(self._options.time_zone or zone).read(payload, received_at)
+        if outcome.readings:
+            return outcome.readings[0]
+        error = outcome.refused[0]
+        raise Unreadable(error.kind, self._header(error.field), error.reason)
+
+    def payload(self, row: Row, measured_at: datetime | None = None) -> dict[str, Cell]:
+        """The row as it came, with its metadata: `__src_format` and, once it is known, `ts`."""
+        cells = {
+            column.header: cell
+            for column, cell in zip(self.columns, row.cells, strict=False)
+            if cell is not None and cell != ""
+        }
+        cells["__src_format"] = self._source_format
+        if measured_at:
+            cells["ts"] = measured_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return cells
+
+    def _reader(self, zone: str | None) -> Reader:
+        if zone not in self._readers:
+            self._readers[zone] = Reader(self._mapping(), zone)
+        return self._readers[zone]
+
+    def _mapping(self) -> Mapping:
+        def of(role: Role) -> list[str]:
+            return [self._keys[index] for index, column in enumerate(self.columns) if column.role is role]
+
+        options, logged = self._options, of(Role.LOGGED)
+        return Mapping(
+            time=TimeRule(
+                path=of(Role.TIME)[0],
+                time_of_day="".join(of(Role.TIME_OF_DAY)),
+                format=self.time_format,
+                clock_change=options.clock_change,
+            ),
+            logged=TimeRule(path=logged[0], clock_change=options.clock_change) if logged else None,
+            values={
+                column.code: ValueRule(path=self._keys[index])
+                for index, column in enumerate(self.columns)
+                if column.role is Role.VARIABLE
+            },
+            decimal="," if self.decimal == "," else ".",
+            thousands=options.thousands,  # type: ignore[arg-type]
+            missing=options.missing,
+        )
+
+    def _header(self, field: str) -> str:
+        """The header behind a field of the small payload, or the field itself."""
+        return self.columns[self._keys.index(field)].header if field in self._keys else field
+
+    def _time_texts(self, rows: Sequence[Sequence[Cell]]) -> list[str]:
+        index = {column.role: index for index, column in enumerate(self.columns)}
+        indexes = [index[role] for role in (Role.TIME, Role.TIME_OF_DAY) if role in index]
+        parts = [[row[each] for each in indexes] for row in rows if max(indexes) < len(row)]
+        return [" ".join(cells) for cells in parts if all(isinstance(cell, str) and cell for cell in cells)]

@@ -1,0 +1,127 @@
+"""Composition root: the service, and the command that loads a file."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from caudal.common.adapters.clock import SystemClock
+from caudal.common.adapters.mqtt import MqttBus
+from caudal.common.adapters.sql import open_engine, ping
+from caudal.common.adapters.sql_catalog import CachedCatalog, SqlCatalog
+from caudal.common.domain.errors import Transient
+from caudal.common.domain.ids import id_from_name
+from caudal.common.ports import Publisher
+from caudal.common.service import Service, run
+from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings
+from caudal.ingest.adapters.job_files import JobFiles
+from caudal.ingest.adapters.metrics import PrometheusTally
+from caudal.ingest.adapters.parquet_frames import Limits
+from caudal.ingest.adapters.patient_catalog import PatientCatalog
+from caudal.ingest.adapters.rejects_file import RejectsFile
+from caudal.ingest.adapters.tables import open_table
+from caudal.ingest.adapters.terminal import progress_bar
+from caudal.ingest.adapters.window_process import WindowProcess
+from caudal.ingest.domain.windows import Options
+from caudal.ingest.entrypoints import batch, uplink
+from caudal.ingest.handlers.accepting import Accepting
+from caudal.ingest.handlers.loading import Loading, Report
+from caudal.ingest.handlers.windows import Windows
+from caudal.ingest.settings import IngestSettings, windows_folder
+
+NAME = "ingest"
+CONNECT_S = 10.0
+"""How long `load` waits for the broker."""
+
+
+def serve() -> None:
+    """Run the service until it is told to stop."""
+    run(NAME, ServiceSettings(), build)
+
+
+async def build(service: Service) -> None:
+    """Put the service together."""
+    common, settings, mqtt = ServiceSettings(), IngestSettings(), MqttSettings()
+    clock, tally = SystemClock(), PrometheusTally(service.registry)
+
+    engine = open_engine(SqlSettings())
+    catalog = CachedCatalog(PatientCatalog(SqlCatalog(engine)))
+    service.part("catalog", check=lambda: ping(engine), stop=engine.dispose)
+
+    # What receives and what puts away need one another: the bus is told of the latter by a name that is bound below.
+    bus = MqttBus(mqtt, NAME, on_poison=lambda delivery, why: put_away(delivery, why), metrics=service.bus_metrics)
+    accepting = Accepting(catalog, bus, clock, tally)
+    put_away = uplink.putting_away(accepting.accept)
+    folder = windows_folder(common)
+    windows = Windows(JobFiles(folder / ".orders"), WindowProcess(folder, settings.window_timeout_s), bus, clock)
+
+    pace = uplink.Pace(settings.ingest_group, settings.ingest_max_batch, settings.ingest_linger_s)
+    for subscription in uplink.subscriptions(accepting.accept, catalog.forget, tally, pace, settings.zigbee_topic):
+        bus.subscribe(subscription)
+    bus.subscribe(batch.subscription(windows.order, settings.ingest_group))
+    service.part("bus", run=bus.run, check=bus.check)
+    service.part("windows", run=windows.run, restart=True)
+
+
+async def load(
+    path: Path, options: Options, *, kind: str | None, window: str | None, dry_run: bool, shows_progress: bool
+) -> Report:
+    """Load one file over the bus, or only look at it; the report.
+
+    Raises:
+        InvalidInput: the file or the options cannot be used.
+        Transient: the broker or the catalog is away.
+    """
+    settings = IngestSettings()
+    engine = open_engine(SqlSettings())
+    table = open_table(path, options, _limits(settings), kind)
+    rejects = None if dry_run else RejectsFile(path)
+    try:
+        async with AsyncExitStack() as stack:
+            publisher = None if dry_run else await stack.enter_async_context(_publisher())
+            loading = Loading(
+                PatientCatalog(SqlCatalog(engine)),
+                publisher,
+                SystemClock(),
+                window=window or id_from_name(path.name),
+                rows_per_s=settings.window_rows_per_s,
+            )
+            with progress_bar(table.unit, table.total, shows_progress) as progress:
+                report = await loading.load(table, options, rejects, progress)
+    finally:
+        rejects_path = rejects.close() if rejects else None
+        await table.close()
+        await engine.dispose()
+    report.path, report.rejects_path = str(path), rejects_path
+    return report
+
+
+@asynccontextmanager
+async def _publisher() -> AsyncIterator[Publisher]:
+    """A connection of its own to the bus, that leaves nothing behind.
+
+    Raises:
+        Transient: the broker is not there.
+    """
+    mqtt = MqttSettings().model_copy(update={"mqtt_client_id": f"{NAME}-load-{uuid4().hex[:12]}"})
+    bus = MqttBus(mqtt, NAME)
+    running = asyncio.create_task(bus.run(), name="bus")
+    try:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await bus.connected()
+        except TimeoutError:
+            raise Transient(f"no broker at {mqtt.mqtt_host}:{mqtt.mqtt_port}") from None
+        yield bus
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def _limits(settings: IngestSettings) -> Limits:
+    return Limits(
+        memory_bytes=settings.window_memory_mb * 1024**2,
+        max_rows=settings.window_max_rows,
+        max_decoded_bytes=settings.window_max_decoded_mb * 1024**2,
+    )
