@@ -92,11 +92,9 @@ class MemoryUnit:
         self._tables.replayed[rejected_id] = at
         return rejected_id in self._tables.rejected
 
-    async def enqueue(self, sink: Sink, point: str, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            self._tables.last_id += 1
-            id_ = self._tables.last_id
-            self._tables.outbox[id_] = (sink, msgspec.structs.replace(entry, id=id_))
+    async def enqueue(self, sink: Sink, entry: Entry) -> None:
+        self._tables.last_id += 1
+        self._tables.outbox[self._tables.last_id] = (sink, entry)
 
 
 class MemoryLedger:
@@ -113,10 +111,10 @@ class MemoryLedger:
 
     @asynccontextmanager
     async def outbox(self, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
-        entries = [entry for kind, entry in self.tables.outbox.values() if kind is sink][:limit]
-        yield entries
-        for entry in entries:
-            del self.tables.outbox[entry.id]
+        oldest = [(id_, entry) for id_, (kind, entry) in self.tables.outbox.items() if kind is sink][:limit]
+        yield [entry for _, entry in oldest]
+        for id_, _ in oldest:
+            del self.tables.outbox[id_]
 
     async def purge_raw(self, received_before: datetime) -> int:
         done = (RawStatus.COMPLETED, RawStatus.SKIPPED)

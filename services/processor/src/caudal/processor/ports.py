@@ -45,10 +45,9 @@ class Sink(StrEnum):
     BUS = "bus"
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True):
     """Something committed with a change of the ledger that the world has yet to be told."""
 
-    id: int
     messages: list[Outgoing] = []
     rows: list[SeriesRow] = []
 
@@ -106,8 +105,8 @@ class LedgerUnit(Protocol):
         """Say that a rejected payload was published again; whether there is such a one."""
         ...
 
-    async def enqueue(self, sink: Sink, point: str, entries: Sequence[Entry]) -> None:
-        """Tell the world later, in this order; the entries' ids are given by the ledger."""
+    async def enqueue(self, sink: Sink, entry: Entry) -> None:
+        """Tell the world later, in this order."""
         ...
 
 
@@ -123,7 +122,7 @@ class Ledger(Protocol):
         ...
 
     def outbox(self, sink: Sink, limit: int) -> AbstractAsyncContextManager[list[Entry]]:
-        """The oldest entries of a sink; they are forgotten when the block ends without error.
+        """Some of the oldest entries of a sink; they are forgotten when the block ends without error.
 
         Only one replica at a time holds a sink's outbox, so that of two versions of a row the newer is told last;
         the others get an empty list.

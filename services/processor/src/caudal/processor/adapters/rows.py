@@ -7,7 +7,6 @@ from sqlalchemy import RowMapping
 
 from caudal.common.bus.messages import ProcessedValue, RawReading, Rejected
 from caudal.common.domain.readings import Inlet, RawStatus
-from caudal.common.ports import Outgoing, SeriesRow
 from caudal.processor.domain.fold import PointState
 from caudal.processor.domain.ledger import Measured, Row
 from caudal.processor.ports import Entry, Head, RawRecord
@@ -20,13 +19,8 @@ _values = msgspec.json.Decoder(dict[str, int | float])
 _problems = msgspec.json.Decoder(dict[str, str])
 
 
-class _Body(msgspec.Struct, array_like=True):
-    messages: list[Outgoing]
-    rows: list[SeriesRow]
-
-
 _body_encoder = msgspec.msgpack.Encoder()
-_body_decoder = msgspec.msgpack.Decoder(_Body)
+_body_decoder = msgspec.msgpack.Decoder(list[Entry])
 
 
 def _text(value: object) -> str:
@@ -143,12 +137,11 @@ def rejected_columns(rejected: Rejected) -> dict[str, Any]:
     }
 
 
-def outbox_body(entry: Entry) -> bytes:
-    """An outbox entry as bytes."""
-    return _body_encoder.encode(_Body(entry.messages, entry.rows))
+def outbox_body(entries: list[Entry]) -> bytes:
+    """Outbox entries as bytes."""
+    return _body_encoder.encode(entries)
 
 
-def outbox_entry(entry_id: int, body: bytes) -> Entry:
-    """Bytes as an outbox entry."""
-    decoded = _body_decoder.decode(body)
-    return Entry(entry_id, decoded.messages, decoded.rows)
+def outbox_entries(body: bytes) -> list[Entry]:
+    """Bytes as outbox entries."""
+    return _body_decoder.decode(body)

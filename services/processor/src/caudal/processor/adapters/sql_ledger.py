@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import reading, transaction
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.adapters.outbox_lock import outbox_lock
-from caudal.processor.adapters.rows import outbox_entry
+from caudal.processor.adapters.rows import outbox_entries
 from caudal.processor.adapters.sql_unit import SqlLedgerUnit
 from caudal.processor.adapters.tables import OUTBOX, RAW, ROWS, WINDOW_ROWS
 from caudal.processor.ports import Entry, LedgerUnit, Sink
@@ -30,21 +30,23 @@ class SqlLedger:
     async def unit(self) -> AsyncIterator[LedgerUnit]:
         """A transaction; commits at the end, rolls back on any error."""
         async with transaction(self._engine) as connection:
-            yield SqlLedgerUnit(connection)
+            unit = SqlLedgerUnit(connection)
+            yield unit
+            await unit.flush()
 
     @asynccontextmanager
     async def outbox(self, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
         """The oldest entries of a sink, held by one replica at a time, forgotten when the block ends well."""
         async with outbox_lock(self._engine, sink) as is_ours:
-            entries = await self._entries(sink, limit) if is_ours else []
-            yield entries
-            if entries:
-                await self._forget([entry.id for entry in entries])
+            bodies = await self._bodies(sink, limit) if is_ours else []
+            yield [entry for _, body in bodies for entry in outbox_entries(body)]
+            if bodies:
+                await self._forget([id_ for id_, _ in bodies])
 
-    async def _entries(self, sink: Sink, limit: int) -> list[Entry]:
+    async def _bodies(self, sink: Sink, limit: int) -> list[tuple[int, bytes]]:
         oldest = select(OUTBOX.c.id, OUTBOX.c.body).where(OUTBOX.c.sink == sink).order_by(OUTBOX.c.id).limit(limit)
         async with reading(self._engine) as connection:
-            return [outbox_entry(id_, body) for id_, body in (await connection.execute(oldest)).all()]
+            return [(id_, body) for id_, body in (await connection.execute(oldest)).all()]
 
     async def _forget(self, ids: Sequence[int]) -> None:
         async with transaction(self._engine) as connection:

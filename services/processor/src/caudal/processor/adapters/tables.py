@@ -49,7 +49,6 @@ OUTBOX = Table(
     _metadata,
     Column("id", BigInteger, primary_key=True),
     Column("sink", String(8)),
-    Column("point", String(64)),
     Column("body", LargeBinary),
 )
 REJECTED = Table(

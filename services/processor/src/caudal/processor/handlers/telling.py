@@ -5,8 +5,8 @@ import structlog
 from caudal.common.ports import Publisher, RowRefused, TelemetryStore
 from caudal.processor.ports import Ledger, Sink
 
-ENTRIES_AT_ONCE = 64
-"""Entries read in one go, of at most some 200 readings each."""
+BODIES_AT_ONCE = 8
+"""Rows of the outbox read in one go; each holds what one batch changed."""
 
 _log = structlog.get_logger(__name__)
 
@@ -17,7 +17,7 @@ async def publish(ledger: Ledger, publisher: Publisher) -> int:
     Raises:
         Transient: the broker or the database is away; nothing is forgotten.
     """
-    async with ledger.outbox(Sink.BUS, ENTRIES_AT_ONCE) as entries:
+    async with ledger.outbox(Sink.BUS, BODIES_AT_ONCE) as entries:
         await publisher.publish([message for entry in entries for message in entry.messages])
         return len(entries)
 
@@ -28,7 +28,7 @@ async def project(ledger: Ledger, store: TelemetryStore) -> int:
     Raises:
         Transient: the store or the database is away; nothing is forgotten.
     """
-    async with ledger.outbox(Sink.STORE, ENTRIES_AT_ONCE) as entries:
+    async with ledger.outbox(Sink.STORE, BODIES_AT_ONCE) as entries:
         rows = [row for entry in entries for row in entry.rows]
         if rows:
             try:

@@ -129,7 +129,8 @@ class Weaver:
             return
         code = self._point.code
         await self._unit.save_rows(code, [change.after for change in changes])
-        told = list(publications(self._point, changes))
-        await self._unit.enqueue(Sink.BUS, code, [Entry(0, messages=one.messages) for one in told])
-        await self._unit.enqueue(Sink.STORE, code, [Entry(0, rows=one.rows) for one in told if one.rows])
+        for told in publications(self._point, changes):
+            await self._unit.enqueue(Sink.BUS, Entry(messages=told.messages))
+            if told.rows:
+                await self._unit.enqueue(Sink.STORE, Entry(rows=told.rows))
         self._woven.changed += sum(change.is_visible for change in changes)

@@ -77,7 +77,6 @@ def _outbox() -> None:
         "processor_outbox",
         sa.Column("id", number, sa.Identity(), primary_key=True),
         sa.Column("sink", sa.String(8), nullable=False),
-        sa.Column("point", sa.String(64), nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
     op.create_index("processor_outbox_by_sink", "processor_outbox", ["sink", "id"])
