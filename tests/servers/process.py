@@ -105,8 +105,10 @@ class Server:
         os.killpg(self.process.pid, number)
 
     def freeze(self) -> None:
-        """SIGSTOP: it holds its connections and says nothing."""
+        """SIGSTOP: it holds its connections and says nothing, from when this returns."""
+        assert self.process is not None
         self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """SIGCONT."""
