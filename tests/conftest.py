@@ -62,3 +62,12 @@ def influx2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx2]:
         pytest.skip("needs InfluxDB 2")
     with Influx2(tmp_path_factory.mktemp("influx2")) as server:
         yield server
+
+
+@pytest.fixture
+def own_influx2(tmp_path: Path) -> Iterator[Influx2]:
+    """An InfluxDB 2.x of this test's own, to be frozen and killed at will."""
+    if find_influxd("2") is None:
+        pytest.skip("needs InfluxDB 2")
+    with Influx2(tmp_path / "influx2") as server:
+        yield server

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 from urllib.error import URLError
 
 from servers.process import Server, free_port
@@ -25,7 +27,7 @@ query-log-enabled = false
 [http]
 bind-address = "127.0.0.1:{port}"
 log-enabled = false
-auth-enabled = {auth}
+{http}
 [monitor]
 store-enabled = false
 [subscriber]
@@ -56,6 +58,16 @@ class Influx(Server):
         """Where it is."""
         return f"http://{self.host}:{self.port}"
 
+    def query(self, statement: str, database: str = "", **credentials: str) -> str:
+        """What the server answers to a statement of InfluxQL, as it is."""
+        form = urllib.parse.urlencode({"q": statement, "db": database, **credentials}).encode()
+        request = urllib.request.Request(f"{self.url}/query", data=form, headers=self.headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return str(answer.read().decode())
+
+    headers: ClassVar[dict[str, str]] = {}
+    """Credentials."""
+
     def is_ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/ping", timeout=1) as answer:
@@ -65,16 +77,14 @@ class Influx(Server):
 
 
 class Influx1(Influx):
-    """InfluxDB 1.x; it asks nobody who they are, unless `auth` is set."""
+    """InfluxDB 1.x; `http` lines are added to that section of its configuration."""
 
     name = "influx1"
 
-    def __init__(self, folder: Path, auth: bool = False) -> None:
+    def __init__(self, folder: Path, http: str = "") -> None:
         super().__init__(folder)
         self.configuration = self.folder / "influxdb.conf"
-        settings = SETTINGS.format(
-            folder=self.folder, port=self.port, rpc_port=free_port(), auth="true" if auth else "false"
-        )
+        settings = SETTINGS.format(folder=self.folder, port=self.port, rpc_port=free_port(), http=http)
         self.configuration.write_text(settings)
 
     def command(self) -> Sequence[str]:
@@ -90,6 +100,7 @@ class Influx2(Influx):
     name = "influx2"
     org = "caudal"
     token = "a-token-for-tests"
+    headers: ClassVar[dict[str, str]] = {"Authorization": f"Token {token}"}
 
     def command(self) -> Sequence[str]:
         program = find_influxd("2")

@@ -25,6 +25,8 @@ R = TypeVar("R")
 BUSY_TIMEOUT_S = 5.0
 """How long a statement waits for another process's lock."""
 
+PING_TIMEOUT_S = 4.0
+
 PLACES = ("recent", "archive")
 """In ascending order of precedence."""
 
@@ -186,7 +188,11 @@ class EmbeddedStore:
         return await self._writing.run(partial(_expire, before=checked_instant(now - self._retention, "now")))
 
     async def ping(self) -> None:
-        await self._reading.run(lambda db: db.execute("select 1 from series limit 1").fetchone())
+        try:
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                await self._reading.run(lambda db: db.execute("select 1 from series limit 1").fetchone())
+        except TimeoutError as error:
+            raise Transient("telemetry store: busy with long questions") from error
 
 
 class _Source:

@@ -18,11 +18,10 @@ class Series(msgspec.Struct):
     columns: list[str]
     values: list[list[Any]]
     tags: dict[str, str] = {}
-    partial: bool = False
-    """Whether the server cut it off by a limit of its own."""
 
 
 class _Result(msgspec.Struct):
+    statement_id: int = 0
     series: list[Series] = []
     error: str = ""
 
@@ -88,16 +87,38 @@ class InfluxHttp:
             Missing: the database isn't there.
             Refusal: a statement is none.
         """
-        form = {"db": database, "epoch": "u", "q": ";".join(statements)}
-        answer = _answer.decode(await self.request("POST", "/query", data=form))
-        for error in (answer.error, *(result.error for result in answer.results)):
-            if error:
-                raise Missing(f"InfluxDB: {error}") if is_missing(error) else Transient(f"InfluxDB: {error}")
-        return [result.series for result in answer.results]
+        # in one piece, a server may cut an answer off at its `max-row-limit`; in chunks it never does
+        form = {"db": database, "epoch": "u", "q": ";".join(statements), "chunked": "true", "chunk_size": "10000"}
+        tables: list[list[Series]] = [[] for _ in statements]
+        for line in (await self.request("POST", "/query", data=form)).splitlines():
+            try:
+                chunk = _answer.decode(line)
+            except msgspec.DecodeError as error:
+                raise Transient(f"{self.url} gives an answer that is not InfluxDB's: {error}") from error
+            _raise_for(chunk)
+            for result in chunk.results:
+                _add(result.series, tables[result.statement_id])
+        return tables
 
     async def ping(self) -> None:
         """Return if the server answers."""
         await self.request("GET", "/ping", timeout_s=min(PING_TIMEOUT_S, self._timeout_s))
+
+
+def _raise_for(answer: _Answer) -> None:
+    """Raise what an answer says went wrong, if anything."""
+    for error in (answer.error, *(result.error for result in answer.results)):
+        if error:
+            raise Missing(f"InfluxDB: {error}") if is_missing(error) else Transient(f"InfluxDB: {error}")
+
+
+def _add(chunk: Sequence[Series], tables: list[Series]) -> None:
+    """Put the tables of a chunk behind those already there; the first may go on where the last one ended."""
+    for table in chunk:
+        if tables and tables[-1].tags == table.tags:
+            tables[-1].values += table.values
+        else:
+            tables.append(table)
 
 
 def reason_in(body: bytes) -> str:

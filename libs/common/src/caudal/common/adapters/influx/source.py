@@ -65,5 +65,4 @@ def _track(table: Series, variables: Sequence[str], limit: int) -> Track:
         variable: [None if value is None else float(value) for value in column]
         for variable, column in zip(variables, columns, strict=True)
     }
-    whole = len(times) < limit and not table.partial
-    return Track(list(times), numbers, _provider(table), whole)
+    return Track(list(times), numbers, _provider(table), whole=len(times) < limit)
