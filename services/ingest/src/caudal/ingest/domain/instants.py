@@ -40,7 +40,7 @@ class Instants:
                 raise error.under(path) from error
         if self._is_optional or latest is None:
             return None
-        raise Unreadable(Refusal.TIME, " or ".join(path for path, _ in self._finders), "no time there")
+        raise Unreadable(Refusal.SHAPE, " or ".join(path for path, _ in self._finders), "no time there")
 
     def _joined(self, date: Any, reading: Any, payload: Any) -> str:
         time = self._time_of_day(reading, payload) if self._time_of_day else None

@@ -61,7 +61,7 @@ class ValueRule(Part, frozen=True, kw_only=True):
     kind: Literal["number", "switch"] = "number"
     """switch: true and ON are 1, false and OFF are 0. A boolean is no number otherwise."""
     prefix: str = ""
-    """Of `*` only: goes before each code; elements of a list are counted from 1."""
+    """Of `*` only: goes before each code. With one, `path` may lead to a list, whose elements are counted from 1."""
     texts: Literal["skip", "report"] = "report"
     """Of `*` only: whether something there that is no number is passed over or told as a problem."""
 

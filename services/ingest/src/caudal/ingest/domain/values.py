@@ -103,7 +103,7 @@ class _Others:
         found = self._find(reading, payload)
         if found is None and not is_alone:
             return
-        if type(found) is not dict and type(found) is not list:
+        if type(found) is not dict and not (type(found) is list and self._prefix):
             reason = "nothing there" if found is None else f"{quoted(found)} is no object"
             raise Unreadable(Refusal.SHAPE, self._where, reason)
         if len(found) > MAX_VALUES + len(self._taken):
