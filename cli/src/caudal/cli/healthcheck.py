@@ -13,7 +13,7 @@ TIMEOUT_S = 4.0
 
 def main() -> int:
     """Ask the port that the service's own environment names: its API's if it has one, else its health port."""
-    port = os.environ.get("CAUDAL_HTTP_PORT") or os.environ.get("CAUDAL_HEALTH_PORT", "0")
+    port = os.environ.get("CAUDAL_API_PORT") or os.environ.get("CAUDAL_HEALTH_PORT", "0")
     url = f"http://127.0.0.1:{port}/health/ready"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:

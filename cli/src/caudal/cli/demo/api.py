@@ -44,7 +44,7 @@ class Api:
             page = await self._call(
                 "GET", "/api/telemetry/data/", params=asked | ({"cursor": cursor} if cursor else {})
             )
-            found += [row["values"][variable] for row in page["data"] if row["values"].get(variable) is not None]
+            found += [row["values"][variable] for row in page["samples"] if row["values"].get(variable) is not None]
             cursor = page.get("next_cursor")
         return found
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -30,11 +31,19 @@ class DataFolder:
         self.logs = self.path / "logs"
         self.broker = self.path / "broker"
         self._instance = self.path / "instance.json"
+        self._password = self.path / "first-password"
         self._lock = -1
 
     def is_new(self) -> bool:
-        """Whether no platform has lived here yet."""
-        return not self.database.exists()
+        """Whether no platform has lived here yet: none has come so far as to be ready."""
+        return not self._instance.exists()
+
+    def first_password(self) -> str:
+        """The first administrator's password, the same until a start succeeds, and then nowhere any more."""
+        if not self._password.exists():
+            with os.fdopen(os.open(self._password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(12))
+        return self._password.read_text()
 
     def hold(self) -> Self:
         """Make the folder and keep every other platform out of it until this process ends.
@@ -84,7 +93,8 @@ class DataFolder:
             return None
 
     def remember(self, instance: Instance) -> None:
-        """Write down where the platform listens, in one step."""
+        """Write down where the platform listens, in one step; it is ready."""
         written = self._instance.with_suffix(".new")
         written.write_text(json.dumps(msgspec.to_builtins(instance)))
         written.replace(self._instance)
+        self._password.unlink(missing_ok=True)

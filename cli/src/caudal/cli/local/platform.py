@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from caudal.cli.local.broker import BrokerKind, broker_command, chosen_kind
 from caudal.cli.local.folder import DataFolder, Instance
 from caudal.cli.local.ports import LOOPBACK, free_ports, is_free, wanted_port
 from caudal.cli.local.process import ChildProcess
-from caudal.cli.local.services import GATEWAY_API, SERVICES, Service, common_environment, service_environment
+from caudal.cli.local.services import SERVICES, Service, common_environment, service_environment
 from caudal.cli.local.supervisor import Supervisor
 from caudal.cli.local.terminal import Terminal
 from caudal.common.domain.errors import Permanent
@@ -91,16 +90,17 @@ class LocalPlatform:
         self._choose_ports()
         common = common_environment(self.folder, self.mqtt_port)
         if self.folder.is_new():
-            self.admin = _first_admin()
+            self.admin = Admin(
+                os.environ.get("CAUDAL_ADMIN_EMAIL") or ADMIN_EMAIL,
+                os.environ.get("CAUDAL_ADMIN_PASSWORD") or self.folder.first_password(),
+            )
             common |= {"CAUDAL_ADMIN_EMAIL": self.admin.email, "CAUDAL_ADMIN_PASSWORD": self.admin.password}
         command = broker_command(self.broker_kind, self.folder.broker, self.mqtt_port)
         await self._supervisor.start(self._child("broker", command, os.environ, SIGTERM))
         await self._supervisor.until(self._prepare(common), START_TIMEOUT_S)
-        ports = free_ports(len(SERVICES))
+        ports = [*free_ports(len(SERVICES) - 1), self.api_port]
         for service, port in zip(SERVICES, ports, strict=True):
-            environment = service_environment(common, port)
-            if service is GATEWAY_API:
-                environment |= {"CAUDAL_HTTP_HOST": LOOPBACK, "CAUDAL_HTTP_PORT": str(self.api_port)}
+            environment = service_environment(service, common, port)
             await self._supervisor.start(self._child(service.name, service.command(), environment, SIGKILL))
         await self._supervisor.until(health.ready(ports), START_TIMEOUT_S)
         self._supervisor.keep_running()
@@ -134,10 +134,3 @@ class LocalPlatform:
     def _child(self, name: str, command: Sequence[str], environment: Mapping[str, str], death: int) -> ChildProcess:
         log = self.folder.logs / f"{name}.log"
         return ChildProcess(name, command, environment, log, self._terminal.show_log, death)
-
-
-def _first_admin() -> Admin:
-    return Admin(
-        os.environ.get("CAUDAL_ADMIN_EMAIL") or ADMIN_EMAIL,
-        os.environ.get("CAUDAL_ADMIN_PASSWORD") or secrets.token_urlsafe(12),
-    )

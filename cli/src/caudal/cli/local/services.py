@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from caudal.cli.local.folder import DataFolder
 from caudal.cli.local.ports import LOOPBACK
 
-OURS = ("CAUDAL_DATA_DIR", "CAUDAL_DATABASE_", "CAUDAL_HEALTH_", "CAUDAL_HTTP_", "CAUDAL_MQTT_", "CAUDAL_STORE")
+OURS = ("CAUDAL_API_", "CAUDAL_DATA_DIR", "CAUDAL_DATABASE_", "CAUDAL_HEALTH_", "CAUDAL_MQTT_", "CAUDAL_STORE")
 """Settings that a local platform makes itself: what the surrounding environment says of them is another platform's."""
 
 
@@ -29,7 +29,7 @@ INGEST = Service("ingest", "caudal.ingest", has_tables=False)
 PROCESSOR = Service("processor", "caudal.processor", has_tables=True)
 GATEWAY_API = Service("gateway-api", "caudal.gateway_api", has_tables=True)
 SERVICES = (PROCESSOR, INGEST, GATEWAY_API)
-"""In the order in which they are started: who keeps before who hands on."""
+"""In the order in which they are started: who keeps before who hands on; the door last."""
 
 
 def common_environment(folder: DataFolder, mqtt_port: int) -> dict[str, str]:
@@ -46,11 +46,7 @@ def common_environment(folder: DataFolder, mqtt_port: int) -> dict[str, str]:
     }
 
 
-def service_environment(common: Mapping[str, str], health_port: int) -> dict[str, str]:
-    """What one service finds in its environment beside what all find there."""
-    return {
-        **common,
-        "CAUDAL_HEALTH_HOST": LOOPBACK,
-        "CAUDAL_HEALTH_PORT": str(health_port),
-        "CAUDAL_LOG_FORMAT": "json",
-    }
+def service_environment(service: Service, common: Mapping[str, str], port: int) -> dict[str, str]:
+    """What one service finds in its environment; on `port` it tells its health, gateway-api serves all it has."""
+    kind = "API" if service is GATEWAY_API else "HEALTH"
+    return {**common, f"CAUDAL_{kind}_HOST": LOOPBACK, f"CAUDAL_{kind}_PORT": str(port), "CAUDAL_LOG_FORMAT": "json"}
