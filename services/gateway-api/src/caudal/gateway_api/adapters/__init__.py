@@ -1,0 +1,1 @@
+"""What the door asks of databases, files and cryptography; one technology per file."""

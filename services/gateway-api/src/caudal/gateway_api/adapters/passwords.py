@@ -1,0 +1,38 @@
+"""argon2 off the event loop, a few at a time."""
+
+import asyncio
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from caudal.common.domain.errors import Transient
+
+AT_ONCE = 2
+"""Each takes 64 MiB and a core."""
+WAIT_S = 5.0
+"""How long a login waits for its turn."""
+
+
+class Argon2Passwords:
+    """Hashes and compares; who has no hash costs as much as who has one."""
+
+    def __init__(self, hasher: Argon2Hasher | None = None) -> None:
+        self._hash = PasswordHash((hasher or Argon2Hasher(),))
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._nobody = self._hash.hash("nobody has this password")
+
+    async def hashed(self, password: str) -> str:
+        async with self._turn:
+            return await asyncio.to_thread(self._hash.hash, password)
+
+    async def match(self, password: str, hashed: str | None) -> bool:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Transient("too many logins at once") from error
+        try:
+            matches = await asyncio.to_thread(self._hash.verify, password, hashed or self._nobody)
+        finally:
+            self._turn.release()
+        return matches and hashed is not None

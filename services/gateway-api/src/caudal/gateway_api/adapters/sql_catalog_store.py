@@ -1,0 +1,266 @@
+"""The catalog in SQL: the only code that writes points, variables and providers."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from caudal.common.adapters.sql import reading, transaction
+from caudal.common.adapters.sql_catalog import point_of, provider_of
+from caudal.common.domain.catalog import Point, Provider, Variable
+from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.common.ports import Outgoing
+from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.tables import catalog_journal, outbox, points, providers, variables
+from caudal.gateway_api.domain.errors import Conflict
+from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.ports import CatalogEdit, Change
+
+T = TypeVar("T")
+
+_POINT_SEARCH = (points.c.code, points.c.name, points.c.device)
+_VARIABLE_SEARCH = (variables.c.code, variables.c.name, variables.c.point)
+_PROVIDER_SEARCH = (providers.c.code, providers.c.name)
+
+
+class SqlCatalogStore:
+    """Points, variables and providers; each change with its journal line and its message in one transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def edit(self) -> AsyncIterator[CatalogEdit]:
+        async with transaction(self._engine) as connection:
+            yield _SqlCatalogEdit(connection)
+
+    async def point(self, code: str) -> Point | None:
+        async with reading(self._engine) as connection:
+            return await _point(connection, code)
+
+    async def provider(self, code: str) -> Provider | None:
+        async with reading(self._engine) as connection:
+            return await _provider(connection, code)
+
+    async def points(self, listing: Listing) -> Page[Point]:
+        query = asked_for(sa.select(points), listing, points, _POINT_SEARCH, default_order=points.c.code)
+        async with reading(self._engine) as connection:
+            rows, total = await page_of(connection, query, listing)
+            bodies = await _bodies(connection, [row["code"] for row in rows])
+        return _page([point_of(row, bodies.get(row["code"], [])) for row in rows], total, listing)
+
+    async def variables(self, listing: Listing) -> Page[tuple[str, Variable]]:
+        query = asked_for(
+            sa.select(variables), listing, variables, _VARIABLE_SEARCH, default_order=variables.c.point
+        ).order_by(variables.c.position, variables.c.code)
+        async with reading(self._engine) as connection:
+            rows, total = await page_of(connection, query, listing)
+        found = [(row["point"], msgspec.json.decode(row["body"], type=Variable)) for row in rows]
+        return _page(found, total, listing)
+
+    async def providers(self, listing: Listing) -> Page[Provider]:
+        query = asked_for(sa.select(providers), listing, providers, _PROVIDER_SEARCH, default_order=providers.c.code)
+        async with reading(self._engine) as connection:
+            rows, total = await page_of(connection, query, listing)
+        return _page([_provider_of(row) for row in rows], total, listing)
+
+    async def devices_of(self, point: str) -> list[str]:
+        query = (
+            sa.select(catalog_journal.c.after)
+            .where(catalog_journal.c.point == point, catalog_journal.c.kind == "point")
+            .where(catalog_journal.c.after.is_not(None))
+            .order_by(catalog_journal.c.id.desc())
+        )
+        async with reading(self._engine) as connection:
+            devices = [msgspec.json.decode(after)["device"] for after in (await connection.execute(query)).scalars()]
+        return list(dict.fromkeys(devices))[::-1]
+
+    async def changes(self, point: str, listing: Listing) -> Page[Change]:
+        newest_first = listing.order != ("at",)
+        order = catalog_journal.c.id.desc() if newest_first else catalog_journal.c.id.asc()
+        query = sa.select(catalog_journal).where(catalog_journal.c.point == point).order_by(order)
+        async with reading(self._engine) as connection:
+            rows, total = await page_of(connection, query, listing)
+        return _page([_change_of(row) for row in rows], total, listing)
+
+
+class _SqlCatalogEdit:
+    """One open transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def point(self, code: str) -> Point:
+        point = await _point(self._connection, code, hold=True)
+        if point is None:
+            raise NotFound("point", code)
+        return point
+
+    async def provider(self, code: str) -> Provider:
+        provider = await _provider(self._connection, code, hold=True)
+        if provider is None:
+            raise NotFound("provider", code)
+        return provider
+
+    async def add_point(self, point: Point, at: datetime) -> None:
+        await self._check_provider(point.provider)
+        await self._write(sa.insert(points).values(**_point_row(point), created_at=at, updated_at=at))
+        await self._put_variables(point)
+
+    async def put_point(self, point: Point, at: datetime) -> None:
+        await self._check_provider(point.provider)
+        await self._write(
+            sa.update(points).where(points.c.code == point.code).values(**_point_row(point), updated_at=at)
+        )
+        await self._connection.execute(sa.delete(variables).where(variables.c.point == point.code))
+        await self._put_variables(point)
+
+    async def remove_point(self, code: str) -> None:
+        await self._connection.execute(sa.delete(points).where(points.c.code == code))
+
+    async def add_provider(self, provider: Provider, at: datetime) -> None:
+        await self._write(sa.insert(providers).values(**_provider_row(provider), created_at=at, updated_at=at))
+
+    async def put_provider(self, provider: Provider, at: datetime) -> None:
+        await self._write(
+            sa.update(providers)
+            .where(providers.c.code == provider.code)
+            .values(**_provider_row(provider), updated_at=at)
+        )
+
+    async def remove_provider(self, code: str) -> None:
+        await self._write(sa.delete(providers).where(providers.c.code == code))
+
+    async def devices_of(self, provider: str) -> list[tuple[str, str]]:
+        query = sa.select(points.c.code, points.c.device).where(points.c.provider == provider)
+        return [(code, device) for code, device in (await self._connection.execute(query)).tuples()]
+
+    async def journal(self, change: Change) -> None:
+        row = {
+            "at": change.at,
+            "who": change.who,
+            "action": change.action,
+            "kind": change.kind,
+            "point": change.point,
+            "key": change.key,
+            "before": _json(change.before),
+            "after": _json(change.after),
+        }
+        await self._connection.execute(sa.insert(catalog_journal).values(row))
+
+    async def tell(self, message: Outgoing, at: datetime) -> None:
+        row = {"topic": message.topic, "payload": message.payload, "retain": message.retain, "created_at": at}
+        await self._connection.execute(sa.insert(outbox).values(row))
+
+    async def _check_provider(self, code: str | None) -> None:
+        if code is not None and await _provider(self._connection, code) is None:
+            raise InvalidInput("provider", f"there is no provider {code!r}")
+
+    async def _put_variables(self, point: Point) -> None:
+        rows = [_variable_row(point.code, place, variable) for place, variable in enumerate(point.variables)]
+        if rows:
+            await self._connection.execute(sa.insert(variables), rows)
+
+    async def _write(self, statement: sa.Insert | sa.Update | sa.Delete) -> None:
+        try:
+            await self._connection.execute(statement)
+        except IntegrityError as error:
+            raise _conflict_of(error) from error
+
+
+def _conflict_of(error: IntegrityError) -> Conflict:
+    """Which promise of the tables a statement would have broken, in words."""
+    # The first line names the constraint; what follows in PostgreSQL holds values, which anybody may choose.
+    broken = str(error.orig).splitlines()[0].lower()
+    if "foreign key" in broken:
+        return Conflict("points still belong to this provider: give them another one first")
+    if "points_device_key" in broken or "points.device" in broken:
+        return Conflict("another point claims this device", "device")
+    return Conflict("this code is taken", "code")
+
+
+async def _point(connection: AsyncConnection, code: str, hold: bool = False) -> Point | None:
+    query = sa.select(points).where(points.c.code == code)
+    row = (await connection.execute(query.with_for_update() if hold else query)).mappings().one_or_none()
+    if row is None:
+        return None
+    return point_of(dict(row), (await _bodies(connection, [code])).get(code, []))
+
+
+async def _provider(connection: AsyncConnection, code: str, hold: bool = False) -> Provider | None:
+    query = sa.select(providers).where(providers.c.code == code)
+    row = (await connection.execute(query.with_for_update() if hold else query)).mappings().one_or_none()
+    return _provider_of(row) if row else None
+
+
+async def _bodies(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, list[str]]:
+    """Bodies of the variables of these points, in their order."""
+    query = (
+        sa.select(variables.c.point, variables.c.body)
+        .where(variables.c.point.in_(codes))
+        .order_by(variables.c.position, variables.c.code)
+    )
+    found: dict[str, list[str]] = {}
+    for point, body in await connection.execute(query):
+        found.setdefault(point, []).append(body)
+    return found
+
+
+def _point_row(point: Point) -> dict[str, Any]:
+    return {
+        "code": point.code,
+        "device": point.device,
+        "provider": point.provider,
+        "type": point.type.value,
+        "status": point.status.value,
+        "name": point.name,
+        "time_zone": point.time_zone,
+        "sampling_minutes": point.sampling_minutes,
+        "mapping": _json(point.mapping),
+        "max_rows": point.max_rows,
+        "rules": _json(point.rules),
+    }
+
+
+def _variable_row(point: str, position: int, variable: Variable) -> dict[str, Any]:
+    return {
+        "point": point,
+        "code": variable.code,
+        "position": position,
+        "type": variable.type.value,
+        "name": variable.name,
+        "body": _json(variable),
+    }
+
+
+def _provider_row(provider: Provider) -> dict[str, Any]:
+    return {
+        "code": provider.code,
+        "name": provider.name,
+        "mapping": _json(provider.mapping),
+        "time_zone": provider.time_zone,
+        "active": provider.active,
+    }
+
+
+def _provider_of(row: Mapping[Any, Any]) -> Provider:
+    return provider_of({name: row[name] for name in ("code", "name", "mapping", "time_zone", "active")})
+
+
+def _change_of(row: Mapping[str, Any]) -> Change:
+    before, after = (msgspec.json.decode(row[name]) if row[name] else None for name in ("before", "after"))
+    fields = {name: row[name] for name in ("at", "who", "action", "kind", "point", "key")}
+    return Change(**fields, before=before, after=after)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _page(items: list[T], total: int, listing: Listing) -> Page[T]:
+    return Page(items=items, total=total, page=listing.page, page_size=listing.page_size)

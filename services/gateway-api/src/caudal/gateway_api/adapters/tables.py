@@ -1,0 +1,209 @@
+"""The tables that gateway-api alone writes, and the views in which it and others read. Made by the migrations."""
+
+import sqlalchemy as sa
+
+from caudal.common.adapters.sql import UtcDateTime
+
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A key that counts up."""
+
+metadata = sa.MetaData()
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("email", sa.String(254), nullable=False, unique=True),
+    sa.Column("password_hash", sa.Text, nullable=False),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+login_attempts = sa.Table(
+    "gateway_login_attempts",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("account", sa.String(64), nullable=False, index=True),
+    sa.Column("address", sa.String(64), nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+)
+"""Logins that failed, or that are under way; account and address as digests."""
+
+providers = sa.Table(
+    "providers",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.Column("time_zone", sa.String(64), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""`mapping` is JSON text."""
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column(
+        "provider", sa.String(64), sa.ForeignKey("providers.code", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("prefix", sa.String(32), nullable=False),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_at", UtcDateTime),
+)
+
+points = sa.Table(
+    "points",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("device", sa.String(64), nullable=False, unique=True),
+    sa.Column("provider", sa.String(64), sa.ForeignKey("providers.code"), index=True),
+    sa.Column("type", sa.String(16), nullable=False, index=True),
+    sa.Column("status", sa.String(16), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("time_zone", sa.String(64), nullable=False),
+    sa.Column("sampling_minutes", sa.Float, nullable=False),
+    sa.Column("mapping", sa.Text),
+    sa.Column("max_rows", sa.Integer),
+    sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""`mapping` and `rules` are JSON text."""
+
+variables = sa.Table(
+    "variables",
+    metadata,
+    sa.Column("point", sa.String(64), sa.ForeignKey("points.code", ondelete="CASCADE"), primary_key=True),
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("type", sa.String(16), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+"""`body` is the whole variable as JSON text; what lists ask for stands beside it."""
+
+catalog_journal = sa.Table(
+    "catalog_journal",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("who", sa.String(254), nullable=False),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("point", sa.String(64), index=True),
+    sa.Column("key", sa.String(64), nullable=False),
+    sa.Column("before", sa.Text),
+    sa.Column("after", sa.Text),
+)
+"""Who changed what, JSON text before and after; triggers refuse any change to it."""
+
+outbox = sa.Table(
+    "gateway_outbox",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("retain", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+pushes = sa.Table(
+    "gateway_pushes",
+    metadata,
+    sa.Column("provider", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("id", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("claimed_at", UtcDateTime, nullable=False, index=True),
+)
+"""Idempotency-Keys of the last day."""
+
+commands = sa.Table(
+    "gateway_commands",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("ordered_by", sa.String(254), nullable=False),
+    sa.Column("ordered_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("finished_at", UtcDateTime),
+)
+
+uploads = sa.Table(
+    "gateway_uploads",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("format", sa.String(16), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("uploaded_by", sa.String(254), nullable=False, index=True),
+    sa.Column("uploaded_at", UtcDateTime, nullable=False),
+)
+
+# ---------------------------------------------------------------- views that the processor's migration publishes
+
+ledger_raw = sa.table(
+    "ledger_raw",
+    sa.column("id", sa.String),
+    sa.column("device", sa.String),
+    sa.column("point", sa.String),
+    sa.column("inlet", sa.String),
+    sa.column("provider", sa.String),
+    sa.column("window_id", sa.String),
+    sa.column("source_format", sa.String),
+    sa.column("measured_at", UtcDateTime),
+    sa.column("received_at", UtcDateTime),
+    sa.column("logged_at", UtcDateTime),
+    sa.column("status", sa.String),
+    sa.column("reason", sa.String),
+    sa.column("values_json", sa.Text),
+    sa.column("payload", sa.Text),
+)
+ledger_rejected = sa.table(
+    "ledger_rejected",
+    sa.column("id", sa.String),
+    sa.column("device", sa.String),
+    sa.column("received_at", UtcDateTime),
+    sa.column("inlet", sa.String),
+    sa.column("topic", sa.String),
+    sa.column("reason", sa.String),
+    sa.column("field", sa.String),
+    sa.column("payload", sa.Text),
+    sa.column("payload_encoding", sa.String),
+    sa.column("provider", sa.String),
+    sa.column("replayed_at", UtcDateTime),
+)
+ledger_readings = sa.table(
+    "ledger_readings",
+    sa.column("point", sa.String),
+    sa.column("device", sa.String),
+    sa.column("provider", sa.String),
+    sa.column("measured_at", UtcDateTime),
+    sa.column("received_at", UtcDateTime),
+    sa.column("processed_json", sa.Text),
+)
+ledger_flags = sa.table(
+    "ledger_flags",
+    sa.column("point", sa.String),
+    sa.column("measured_at", UtcDateTime),
+    sa.column("variable", sa.String),
+    sa.column("flag", sa.String),
+)
+window_rows = sa.table(
+    "window_rows",
+    sa.column("unit", sa.String),
+    sa.column("measured_at", UtcDateTime),
+    sa.column("received_at", UtcDateTime),
+    sa.column("window_id", sa.String),
+    sa.column("source_format", sa.String),
+    sa.column("row_json", sa.Text),
+)

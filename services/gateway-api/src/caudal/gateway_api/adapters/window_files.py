@@ -1,0 +1,104 @@
+"""The folder of batch windows on disk; no name from outside becomes a path before it is resolved."""
+
+import asyncio
+import csv
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+from caudal.common.domain.errors import InvalidInput
+from caudal.gateway_api.domain.errors import OutOfSpace
+from caudal.gateway_api.domain.uploads import format_of, safe_name
+
+HEAD_BYTES = 4096
+"""How much of a file tells what it is."""
+WRITE_BYTES = 1024 * 1024
+"""How much is gathered before a thread writes it."""
+PROCESSED = "processed_window.csv"
+
+
+class WindowFolder:
+    """`<data_dir>/windows`, which ingest sees too."""
+
+    def __init__(self, folder: Path, min_free_bytes: int) -> None:
+        self._folder = folder.resolve()
+        self._min_free_bytes = min_free_bytes
+
+    async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> tuple[Path, str, int]:
+        path = self._folder / f"{at:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}-{safe_name(name)}"
+        draft = path.with_name(f".{path.name}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            kind, size = await self._write_chunks(draft, chunks)
+            await asyncio.to_thread(os.replace, draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return path, kind, size
+
+    async def _write_chunks(self, draft: Path, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+        kind, size = "", 0
+        with draft.open("xb") as file:
+            async for block in _gathered(chunks):
+                kind = kind or format_of(block[:HEAD_BYTES])
+                await asyncio.to_thread(self._check_space)
+                await asyncio.to_thread(file.write, block)
+                size += len(block)
+            kind = kind or format_of(b"")
+            await asyncio.to_thread(_to_disk, file)
+        return kind, size
+
+    def _check_space(self) -> None:
+        if shutil.disk_usage(self._folder).free < self._min_free_bytes:
+            raise OutOfSpace("the disk is too full to keep more files")
+
+    def resolve(self, path: str) -> tuple[Path, str, str]:
+        try:
+            asked = Path(path)
+            found = (asked if asked.is_absolute() else self._folder / asked).resolve()
+            name = found.relative_to(self._folder).as_posix()
+            if found.name.startswith("."):
+                raise ValueError("still being written")
+            with found.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        except (OSError, ValueError) as error:
+            raise InvalidInput("path", "is no file that was uploaded here") from error
+        return found, name, format_of(head)
+
+    async def write_processed(self, columns: Sequence[str], rows: AsyncIterator[Sequence[Sequence[str]]]) -> Path:
+        path = self._folder / PROCESSED
+        draft = path.with_name(f".{PROCESSED}.{uuid4().hex[:8]}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("x", encoding="utf-8", newline="") as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(columns)
+                async for some in rows:
+                    await asyncio.to_thread(table.writerows, some)
+                await asyncio.to_thread(_to_disk, file)
+            await asyncio.to_thread(os.replace, draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return path
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in blocks of about `WRITE_BYTES`."""
+    held: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= WRITE_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def _to_disk(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,23 @@
+"""Cells of a CSV file that a spreadsheet will open."""
+
+import math
+
+_RUNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def number_cell(value: float | None) -> str:
+    """The shortest text that reads back as `value`; nothing for nothing; whole numbers without a point."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(float(value))
+
+
+def text_cell(text: str) -> str:
+    """`text`, with a leading `'` where a spreadsheet would run it; numbers stay numbers."""
+    if not text.startswith(_RUNS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text if text.strip() == text else f"'{text}"

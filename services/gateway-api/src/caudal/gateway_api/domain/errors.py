@@ -1,0 +1,53 @@
+"""What goes wrong at the door, as facts; entrypoints/errors.py knows the HTTP status of each."""
+
+from caudal.common.domain.errors import Permanent
+
+
+class Unauthorized(Permanent):
+    """Nobody known is asking: no token, or one that proves nothing."""
+
+
+class Forbidden(Permanent):
+    """The caller is known and may not."""
+
+
+class Conflict(Permanent):
+    """What is asked for contradicts what is there; `field` names where, if one field does."""
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.field = field
+
+
+class TooManyAttempts(Permanent):
+    """Too many failed logins; the next may come after `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many failed logins")
+        self.retry_after_s = retry_after_s
+
+
+class TooLarge(Permanent):
+    """A body with more than `limit` bytes."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what} may have at most {limit} bytes")
+        self.limit = limit
+
+
+class UnsupportedMedia(Permanent):
+    """A body in a form that this route doesn't read."""
+
+
+class OutOfSpace(Permanent):
+    """The disk is too full to keep what was sent."""
+
+
+class OrderFailed(Permanent):
+    """Another service could not do what it was told; `field` names what it could not use, if it says so."""
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.field = field

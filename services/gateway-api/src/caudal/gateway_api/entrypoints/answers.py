@@ -1,0 +1,45 @@
+"""Answers written straight to JSON: routes declare the shape, msgspec writes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Response
+
+from caudal.gateway_api.domain.listing import Page
+from caudal.gateway_api.entrypoints.schemas.common import Problem
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "Nobody known is asking"},
+    403: {"model": Problem, "description": "The caller may not"},
+    404: {"model": Problem, "description": "There is no such thing"},
+    409: {"model": Problem, "description": "It contradicts what is there; the answer says why"},
+    422: {"model": Problem, "description": "A field cannot be used; the answer names it"},
+    503: {"model": Problem, "description": "Something we need is away; try again after Retry-After"},
+}
+"""What any route may answer besides."""
+
+
+class Room(APIRouter):
+    """A router whose paths are served with and without the slash at the end; the documentation shows one."""
+
+    def add_api_route(self, path: str, endpoint: Any, **kwargs: Any) -> None:
+        """Serve `path` and its twin."""
+        super().add_api_route(path, endpoint, **kwargs)
+        twin = path[:-1] if path.endswith("/") else f"{path}/"
+        super().add_api_route(twin, endpoint, **(kwargs | {"include_in_schema": False}))
+
+
+def room(tag: str) -> Room:
+    """A router for one room of the API."""
+    return Room(tags=[tag], responses=PROBLEMS)
+
+
+def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`value` as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def listed(page: Page[Any]) -> Response:
+    """A page of a list as JSON."""
+    return answer(page)

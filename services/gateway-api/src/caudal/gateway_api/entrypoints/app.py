@@ -1,0 +1,84 @@
+"""The application: rooms, errors and what holds for every request, put together."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from prometheus_client import CollectorRegistry
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from caudal.gateway_api.entrypoints import errors
+from caudal.gateway_api.entrypoints.door import Door
+from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, SafeHeaders
+from caudal.gateway_api.entrypoints.routes.auth import auth
+from caudal.gateway_api.entrypoints.routes.points import points
+from caudal.gateway_api.entrypoints.routes.providers import providers
+from caudal.gateway_api.entrypoints.routes.readings import readings
+from caudal.gateway_api.entrypoints.routes.series import series
+from caudal.gateway_api.entrypoints.routes.system import add_documentation, system
+from caudal.gateway_api.entrypoints.routes.uplink import uplink
+from caudal.gateway_api.entrypoints.routes.variables import variables
+from caudal.gateway_api.entrypoints.routes.windows import windows
+
+DESCRIPTION = """\
+Log in with `POST /api/auth/login` and send the token as `Authorization: Bearer <token>`; providers push with
+`X-API-Key`. Times are RFC 3339 with a zone. Every error has one shape: `{"error": {"code", "message", "fields"}}`.
+"""
+MULTIPART_OVERHEAD = 65_536
+"""Bytes of an upload's body that are not the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What the door lets through."""
+
+    body_bytes: int = 1024 * 1024
+    push_bytes: int = 1024 * 1024
+    upload_bytes: int = 1024 * 1024 * 1024
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call us; none: only our own."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose X-Forwarded-For is believed."""
+
+
+def create_app(door: Door | None, bounds: Bounds, registry: CollectorRegistry) -> FastAPI:
+    """The application; without a door it only tells its documentation."""
+    app = FastAPI(
+        title="Caudal",
+        version=version("caudal-gateway-api"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.state.door = door
+    for room in (auth, points, variables, providers, uplink, series, readings, windows, system):
+        app.include_router(room)
+    add_documentation(app)
+    errors.install(app)
+    _wrap(app, bounds, registry)
+    return app
+
+
+def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
+    """What is added last sees a request first."""
+    limits = {
+        "/api/telemetry/uplink/": bounds.push_bytes,
+        "/api/upload_csv": bounds.upload_bytes + MULTIPART_OVERHEAD,
+    }
+    app.add_middleware(BoundedBodies, limits=limits, otherwise=bounds.body_bytes)
+    if bounds.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(bounds.cors_origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key"],
+            expose_headers=["Retry-After", "Content-Disposition"],
+            max_age=600,
+        )
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(Counted, registry=registry)
+    if bounds.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(bounds.trusted_proxies))

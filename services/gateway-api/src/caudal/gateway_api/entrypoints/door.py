@@ -1,0 +1,35 @@
+"""What the routes reach: one desk per room, put into the application by `main`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from caudal.gateway_api.handlers.catalog import CatalogDesk
+from caudal.gateway_api.handlers.identity import Identity
+from caudal.gateway_api.handlers.intake import Intake
+from caudal.gateway_api.handlers.series import SeriesDesk
+from caudal.gateway_api.handlers.telemetry import TelemetryDesk
+from caudal.gateway_api.handlers.windows import WindowDesk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Everything that a request may need."""
+
+    identity: Identity
+    catalog: CatalogDesk
+    intake: Intake
+    telemetry: TelemetryDesk
+    series: SeriesDesk
+    windows: WindowDesk
+    figures: Callable[[], Awaitable[dict[str, float | None]]]
+    """What `GET /metrics` answers."""
+
+
+def _door_of(request: Request) -> Door:
+    return cast(Door, request.app.state.door)
+
+
+TheDoor = Annotated[Door, Depends(_door_of)]

@@ -1,0 +1,152 @@
+"""Every error as one shape, and the one table of what status each has."""
+
+import errno
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from caudal.common.domain.errors import CaudalError, InvalidInput, NotFound, Permanent, Transient
+from caudal.gateway_api.domain.errors import (
+    Conflict,
+    Forbidden,
+    OrderFailed,
+    OutOfSpace,
+    TooLarge,
+    TooManyAttempts,
+    Unauthorized,
+    UnsupportedMedia,
+)
+from caudal.gateway_api.entrypoints.schemas.common import Problem, ProblemBody, ProblemField
+
+STATUSES: tuple[tuple[type[CaudalError], int, str], ...] = (
+    (Unauthorized, 401, "unauthorized"),
+    (Forbidden, 403, "forbidden"),
+    (NotFound, 404, "not_found"),
+    (Conflict, 409, "conflict"),
+    (TooLarge, 413, "too_large"),
+    (UnsupportedMedia, 415, "unsupported_media_type"),
+    (InvalidInput, 422, "invalid_input"),
+    (OrderFailed, 422, "order_failed"),
+    (TooManyAttempts, 429, "too_many_attempts"),
+    (OutOfSpace, 507, "out_of_space"),
+    (Transient, 503, "try_again"),
+    (Permanent, 409, "refused"),
+)
+"""The first that fits counts."""
+
+CODES = {
+    400: "unreadable_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+"""Words for what the framework itself refuses."""
+
+_log = structlog.get_logger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` in the one shape."""
+    app.add_exception_handler(CaudalError, _on_ours)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_refused_by_framework)
+    app.add_exception_handler(OSError, _on_system)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def problem(
+    status: int,
+    code: str,
+    message: str,
+    fields: Iterable[tuple[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer that tells of an error."""
+    named = [ProblemField(field=_printable(field), reason=_printable(reason)) for field, reason in fields]
+    body = Problem(error=ProblemBody(code=code, message=_printable(message), fields=named))
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+
+
+async def _on_ours(_request: Request, error: Exception) -> Response:
+    status, code = next((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
+    if status >= 500:
+        _log.warning("cannot answer", reason=str(error))
+    return problem(status, code, _message(error), _fields(error), _headers(error))
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, Transient):
+        return "This cannot be done right now. Please try again."
+    return str(error)
+
+
+def _fields(error: Exception) -> list[tuple[str, str]]:
+    if isinstance(error, InvalidInput) or (isinstance(error, Conflict | OrderFailed) and error.field):
+        return [(str(error.field), error.reason)]
+    return []
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, Transient | TooManyAttempts):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    return {}
+
+
+async def _on_invalid_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = [field_of(found) for found in error.errors()]
+    message = "; ".join(f"{field}: {reason}" for field, reason in fields[:3])
+    if any(found["type"] == "json_invalid" for found in error.errors()):
+        return problem(400, "unreadable_request", message, fields)
+    return problem(422, "invalid_input", message, fields)
+
+
+def field_of(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Where, in the words of who asked, and why, from one error of pydantic's."""
+    reason = str(found["msg"]).removeprefix("Value error, ")
+    place = _without_inlet(found["loc"])
+    cause = found.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidInput):
+        # Our own types name the field within what pydantic was looking at.
+        return ".".join(part for part in (place, cause.field) if part) or "body", cause.reason
+    return place or "body", reason
+
+
+def _without_inlet(loc: Sequence[str | int]) -> str:
+    parts = [str(part) for part in loc]
+    if parts and parts[0] in ("body", "query", "path", "header", "cookie"):
+        parts = parts[1:]
+    return ".".join(parts)
+
+
+async def _on_refused_by_framework(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = CODES.get(error.status_code, "refused")
+    return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+async def _on_system(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return problem(507, "out_of_space", "The disk is full.")
+    return await _on_bug(_request, error)
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    _log.error("bug", method=request.method, path=request.url.path, exc_info=error)
+    return problem(500, "bug", "Something went wrong on our side; it is in the log.")
+
+
+def _printable(text: str) -> str:
+    """Text that can be written as UTF-8, whatever a caller put into a name."""
+    return text.encode("utf-8", "replace").decode()[:500]

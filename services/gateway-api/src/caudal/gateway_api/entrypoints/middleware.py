@@ -1,0 +1,142 @@
+"""What holds for every request: bounded bodies, security headers, and being counted."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BODY_PAUSE_S = 20.0
+"""How long a caller may be silent in the middle of a body."""
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; frame-ancestors 'none'"
+)
+
+_log = structlog.get_logger("access")
+
+
+class BoundedBodies:
+    """Refuses bodies that are longer than their path takes, or that never end."""
+
+    def __init__(self, app: ASGIApp, limits: Mapping[str, int], otherwise: int) -> None:
+        self._app = app
+        self._limits = dict(limits)
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with a `receive` that counts."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        limit = self._limit_of(scope["path"])
+        announced = Headers(scope=scope).get("content-length", "")
+        come, ended = 0, False
+
+        async def bounded() -> Message:
+            nonlocal come, ended
+            if ended:
+                return await receive()
+            if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
+                raise _too_large(limit)
+            try:
+                async with asyncio.timeout(BODY_PAUSE_S):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, f"no more of the body came for {BODY_PAUSE_S:.0f} s") from error
+            if message["type"] == "http.request":
+                come += len(message.get("body", b""))
+                ended = not message.get("more_body", False)
+            if come > limit:
+                raise _too_large(limit)
+            return message
+
+        return await self._app(scope, bounded, send)
+
+    def _limit_of(self, path: str) -> int:
+        for prefix, limit in self._limits.items():
+            if path.startswith(prefix):
+                return limit
+        return self._otherwise
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"the body may have at most {limit} bytes", {"Connection": "close"})
+
+
+class SafeHeaders:
+    """Tells browsers to be careful."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and add the headers to its answer."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/docs"):
+                    headers["Content-Security-Policy"] = _DOCS_POLICY
+                elif scope["path"].startswith("/api/"):
+                    headers.setdefault("Cache-Control", "private, no-cache")
+            await send(message)
+
+        return await self._app(scope, receive, with_headers)
+
+
+class Counted:
+    """Times every request by route and status, and logs it."""
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._seconds = Histogram(
+            "caudal_http_seconds",
+            "Time from a request to the end of its answer",
+            ["method", "route", "status"],
+            registry=registry,
+            buckets=SECONDS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and see what becomes of it."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun, status = time.perf_counter(), 0
+
+        async def seen(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, seen)
+        finally:
+            took_s = time.perf_counter() - begun
+            # The template, not the path: paths are without number.
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._seconds.labels(method, route, str(status)).observe(took_s)
+            _log.debug(
+                "request", method=method, path=scope["path"][:200], status=status, took_ms=round(took_s * 1e3, 1)
+            )
+        return None
+
+
+_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}

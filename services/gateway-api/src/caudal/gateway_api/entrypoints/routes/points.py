@@ -1,0 +1,81 @@
+"""Catchment points, their journal, and meter swaps."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import Depends, Query, Response
+
+from caudal.common.domain.catalog import Point, PointStatus, PointType, Variable
+from caudal.common.domain.errors import NotFound
+from caudal.gateway_api.domain.listing import Listing
+from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
+from caudal.gateway_api.entrypoints.answers import answer, listed, room
+from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.schemas.catalog import MeterSwapBody, PointBody, PointPatch
+from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
+from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point, swap_meter
+from caudal.gateway_api.ports import Change
+
+points = room("points")
+
+PointListing = Annotated[
+    Listing, Depends(listing_of("code", "name", "device", "type", "status", "provider", "created_at", "updated_at"))
+]
+
+
+@points.get("/api/points/", response_model=Listed[Point])
+async def list_points(
+    door: TheDoor,
+    _caller: CatalogReader,
+    listing: PointListing,
+    type: PointType | None = None,
+    status: PointStatus | None = None,
+    provider: Annotated[Id | None, Query()] = None,
+    device: Annotated[Id | None, Query()] = None,
+) -> Response:
+    """List points with their variables."""
+    asked = {"type": type, "status": status, "provider": provider, "device": device}
+    filters: dict[str, str | bool] = {name: str(value) for name, value in asked.items() if value is not None}
+    return listed(await door.catalog.store.points(replace(listing, filters=filters)))
+
+
+@points.post("/api/points/", status_code=201, response_model=Point)
+async def add_point(door: TheDoor, caller: CatalogEditor, body: PointBody) -> Response:
+    """Add a point, with variables if they are given."""
+    return answer(await create_point(door.catalog, caller, body.point()), 201)
+
+
+@points.get("/api/points/{code}", response_model=Point)
+async def get_point(door: TheDoor, _caller: CatalogReader, code: Id) -> Response:
+    """Show a point with its variables."""
+    point = await door.catalog.store.point(code)
+    if point is None:
+        raise NotFound("point", code)
+    return answer(point)
+
+
+@points.patch("/api/points/{code}", response_model=Point)
+async def patch_point(door: TheDoor, caller: CatalogEditor, code: Id, body: PointPatch) -> Response:
+    """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
+    return answer(await change_point(door.catalog, caller, code, body.applied))
+
+
+@points.delete("/api/points/{code}", status_code=204)
+async def remove_point(door: TheDoor, caller: CatalogEditor, code: Id) -> Response:
+    """Delete a point with its variables; its readings stay in the ledger."""
+    await delete_point(door.catalog, caller, code)
+    return Response(status_code=204)
+
+
+@points.get("/api/points/{code}/journal/", response_model=Listed[Change])
+async def point_journal(
+    door: TheDoor, _caller: CatalogReader, code: Id, listing: Annotated[Listing, Depends(listing_of("at"))]
+) -> Response:
+    """Who changed what about a point, the last change first; deleted points too."""
+    return listed(await door.catalog.store.changes(code, listing))
+
+
+@points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=Variable)
+async def declare_meter_swap(door: TheDoor, caller: CatalogEditor, code: Id, body: MeterSwapBody) -> Response:
+    """Declare that a meter was replaced; fold the point again (`/api/telemetry/process/`) when it lies in the past."""
+    return answer(await swap_meter(door.catalog, caller, code, body.variable, body.swap()), 201)

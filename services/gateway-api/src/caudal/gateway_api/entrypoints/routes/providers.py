@@ -1,0 +1,82 @@
+"""Providers and the keys with which they push."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import Depends, Response
+
+from caudal.common.domain.catalog import Provider
+from caudal.common.domain.errors import NotFound
+from caudal.gateway_api.domain.listing import Listing
+from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin
+from caudal.gateway_api.entrypoints.answers import answer, listed, room
+from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.schemas.auth import KeyAnswer, NewKeyAnswer
+from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, ProviderBody, ProviderPatch
+from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
+from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
+from caudal.gateway_api.handlers.identity import create_key, keys_of, revoke_key
+
+providers = room("providers")
+
+ProviderListing = Annotated[Listing, Depends(listing_of("code", "name", "active", "created_at", "updated_at"))]
+
+
+@providers.get("/api/providers/", response_model=Listed[Provider])
+async def list_providers(
+    door: TheDoor, _caller: CatalogReader, listing: ProviderListing, active: bool | None = None
+) -> Response:
+    """List providers."""
+    filters: dict[str, str | bool] = {} if active is None else {"active": active}
+    return listed(await door.catalog.store.providers(replace(listing, filters=filters)))
+
+
+@providers.post("/api/providers/", status_code=201, response_model=Provider)
+async def add_provider(door: TheDoor, caller: ProviderAdmin, body: ProviderBody) -> Response:
+    """Add a provider."""
+    return answer(await create_provider(door.catalog, caller, body.provider()), 201)
+
+
+@providers.get("/api/providers/{code}", response_model=Provider)
+async def get_provider(door: TheDoor, _caller: CatalogReader, code: Id) -> Response:
+    """Show a provider."""
+    provider = await door.catalog.store.provider(code)
+    if provider is None:
+        raise NotFound("provider", code)
+    return answer(provider)
+
+
+@providers.patch("/api/providers/{code}", response_model=Provider)
+async def patch_provider(door: TheDoor, caller: ProviderAdmin, code: Id, body: ProviderPatch) -> Response:
+    """Change what is named; the rest stays."""
+    return answer(await change_provider(door.catalog, caller, code, body.applied))
+
+
+@providers.delete("/api/providers/{code}", status_code=204)
+async def remove_provider(door: TheDoor, caller: ProviderAdmin, code: Id) -> Response:
+    """Delete a provider and its keys; not while points belong to it."""
+    await delete_provider(door.catalog, caller, code)
+    return Response(status_code=204)
+
+
+@providers.get("/api/providers/{code}/keys/", response_model=list[KeyAnswer])
+async def list_keys(door: TheDoor, _caller: ProviderAdmin, code: Id) -> Response:
+    """List a provider's keys that work, without their secrets."""
+    return answer(
+        [KeyAnswer(key.id, key.provider, key.prefix, key.label) for key in await keys_of(door.identity, code)]
+    )
+
+
+@providers.post("/api/providers/{code}/keys/", status_code=201, response_model=NewKeyAnswer)
+async def add_key(door: TheDoor, _caller: ProviderAdmin, code: Id, body: KeyBody | None = None) -> Response:
+    """Make a key for a provider; this answer is the only one that shows it."""
+    key, secret = await create_key(door.identity, code, body.label if body else "")
+    said = NewKeyAnswer(key.id, key.provider, key.prefix, key.label, secret)
+    return answer(said, 201, headers={"Cache-Control": "no-store"})
+
+
+@providers.delete("/api/providers/{code}/keys/{key}", status_code=204)
+async def remove_key(door: TheDoor, _caller: ProviderAdmin, code: Id, key: Id) -> Response:
+    """Make a key useless from now on."""
+    await revoke_key(door.identity, code, key)
+    return Response(status_code=204)

@@ -1,0 +1,146 @@
+"""Stored values, as they were measured or made into intervals."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from caudal.common.domain.catalog import Point
+from caudal.common.domain.errors import InvalidInput
+from caudal.common.ports import Function, Sample
+from caudal.gateway_api.domain.cursors import cursor_of
+from caudal.gateway_api.domain.intervals import Range, every, range_of
+from caudal.gateway_api.entrypoints.access import TelemetryReader
+from caudal.gateway_api.entrypoints.answers import answer, room
+from caudal.gateway_api.entrypoints.door import Door, TheDoor
+from caudal.gateway_api.entrypoints.representations import CSV, PARQUET, as_csv, as_parquet
+from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Text
+from caudal.gateway_api.entrypoints.schemas.telemetry import SeriesAnswer
+from caudal.gateway_api.handlers.series import (
+    MAX_SAMPLES,
+    SeriesPage,
+    SeriesQuestion,
+    archived_part,
+    chosen_variables,
+    page,
+    pages,
+    units_of,
+)
+from caudal.gateway_api.handlers.telemetry import point_of_code
+
+series = room("telemetry")
+
+DEFAULT_WIDTH = timedelta(days=1)
+"""What is shown when no `from` is given."""
+Format = Literal["json", "csv", "parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """What `/api/telemetry/data/` is asked."""
+
+    point: Annotated[Id, Query(description="Code of the point.", examples=["pozo-7"])]
+    variables: Annotated[Text, Query(description="Codes with commas between them; all when left out.")] = ""
+    start: Annotated[Instant | None, Query(alias="from", description="Included; a day before `to` if left out.")] = None
+    end: Annotated[Instant | None, Query(alias="to", description="Excluded; now if left out.")] = None
+    every: Annotated[
+        Text | None, Query(description="Width of intervals such as 5m, 1h or 1d; left out: the samples themselves.")
+    ] = None
+    function: Annotated[Function, Query(description="What is made of the values of an interval.")] = Function.MEAN
+    format: Annotated[Format | None, Query(description="Left out: by the Accept header.")] = None
+    flags: Annotated[bool, Query(description="Tell the flags of samples (JSON, without `every`).")] = False
+    cursor: Annotated[Text | None, Query(description="`next_cursor` of the page before (JSON).")] = None
+    limit: Annotated[int, Query(ge=1, le=MAX_SAMPLES, description="Samples of one page (JSON).")] = 10_000
+
+
+@series.get(
+    "/api/telemetry/data/",
+    response_model=SeriesAnswer,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}, PARQUET: {"schema": {"type": "string"}}}}},
+)
+async def read_data(
+    door: TheDoor, request: Request, _caller: TelemetryReader, query: Annotated[SeriesQuery, Depends()]
+) -> Response:
+    """Show stored values; CSV and Parquet bring the whole range, JSON a page of it."""
+    point = await point_of_code(door.telemetry, query.point)
+    question = _question(door, point, query)
+    wanted = query.format or _accepted(request.headers.get("accept", ""))
+    if query.flags and (wanted != "json" or question.every is not None):
+        raise InvalidInput("flags", "come with samples in JSON: leave out `every` and `format`")
+    if wanted != "json":
+        return await _download(door, question, wanted)
+    found = await page(door.series, question, cursor_of(query.cursor) if query.cursor else None, query.limit)
+    samples = await _with_flags(door, question, found) if query.flags else found.samples
+    return answer(_said(door, point, question, query, found, samples))
+
+
+def _question(door: Door, point: Point, query: SeriesQuery) -> SeriesQuestion:
+    wanted = [code.strip() for code in query.variables.split(",") if code.strip()]
+    return SeriesQuestion(
+        point=point.code,
+        variables=chosen_variables(point, wanted),
+        range=range_of(query.start, query.end, door.series.clock.now(), DEFAULT_WIDTH),
+        every=every(query.every) if query.every is not None else None,
+        function=query.function,
+    )
+
+
+def _accepted(accept: str) -> Format:
+    """The first format in an Accept header that we write."""
+    for part in accept.lower().split(","):
+        kind = part.partition(";")[0].strip()
+        if kind == "text/csv":
+            return "csv"
+        if kind in (PARQUET, "application/x-parquet", "application/parquet"):
+            return "parquet"
+        if kind in ("application/json", "*/*"):
+            return "json"
+    return "json"
+
+
+async def _download(door: Door, question: SeriesQuestion, wanted: Format) -> Response:
+    chunks = pages(door.series, question)
+    # What fails does so here, while the answer can still say it.
+    begun = _begun_with(await anext(chunks), chunks)
+    body = (as_csv if wanted == "csv" else as_parquet)(question.variables, begun)
+    name = f"{question.point}.{wanted}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(body, media_type=CSV if wanted == "csv" else PARQUET, headers=headers)
+
+
+async def _begun_with(first: list[Sample], rest: AsyncIterator[list[Sample]]) -> AsyncIterator[list[Sample]]:
+    yield first
+    async for samples in rest:
+        yield samples
+
+
+async def _with_flags(door: Door, question: SeriesQuestion, found: SeriesPage) -> list[dict[str, Any]]:
+    if not found.samples:
+        return []
+    first, last = found.samples[0].at, found.samples[-1].at
+    flags = await door.telemetry.ledger.flags(question.point, question.variables, first, last)
+    return [{"at": s.at, "values": s.values, "flags": flags.get(s.at, {})} for s in found.samples]
+
+
+def _said(
+    door: Door, point: Point, question: SeriesQuestion, query: SeriesQuery, found: SeriesPage, samples: list[Any]
+) -> dict[str, Any]:
+    units = units_of(point)
+    archive = archived_part(door.series, question.range)
+    return {
+        "point": point.code,
+        "variables": {code: units[code] for code in question.variables},
+        **_span(question.range),
+        "every": query.every,
+        "function": question.function if question.every is not None else None,
+        "archive": _span(archive) if archive else None,
+        "samples": samples,
+        "next_cursor": found.next.text() if found.next else None,
+    }
+
+
+def _span(part: Range) -> dict[str, Any]:
+    return {"from": part.start, "to": part.end}

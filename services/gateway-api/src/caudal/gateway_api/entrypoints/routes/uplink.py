@@ -1,0 +1,59 @@
+"""The inlet for providers that call us."""
+
+from typing import Annotated
+
+from fastapi import Header, Request, Response
+
+from caudal.gateway_api.domain.errors import UnsupportedMedia
+from caudal.gateway_api.entrypoints.access import PushingProvider
+from caudal.gateway_api.entrypoints.answers import answer, room
+from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.schemas.common import Id, Problem
+from caudal.gateway_api.entrypoints.schemas.telemetry import PushAnswer
+from caudal.gateway_api.handlers.intake import take_push
+
+uplink = room("telemetry")
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "JSON of any shape; the provider's mapping reads it.",
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [{"type": "object"}, {"type": "array"}]},
+                "example": {
+                    "device": "meter-0007",
+                    "measured_at": "2026-03-02T10:00:00Z",
+                    "values": {"totalizer": 18423, "flow": 12.4},
+                },
+            }
+        },
+    }
+}
+
+
+@uplink.post(
+    "/api/telemetry/uplink/{provider}",
+    status_code=202,
+    response_model=PushAnswer,
+    openapi_extra=_BODY,
+    responses={
+        413: {"model": Problem, "description": "The body is too large"},
+        415: {"model": Problem, "description": "The body is compressed"},
+    },
+)
+async def push(
+    door: TheDoor,
+    request: Request,
+    key: PushingProvider,
+    provider: Id,
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key with the same body is taken once and answered alike for a day.")
+    ] = None,
+) -> Response:
+    """Take a provider's readings; 202 means that the broker has them."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedMedia(f"send the body as it is, not as {encoding[:20]!r}")
+    body = await request.body()
+    return answer(PushAnswer(await take_push(door.intake, key, provider, body, idempotency_key)), 202)

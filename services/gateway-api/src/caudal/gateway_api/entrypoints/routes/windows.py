@@ -1,0 +1,88 @@
+"""Batch windows: upload a file, run it, flush what became of its rows."""
+
+from typing import Any
+
+from fastapi import Request, Response
+
+from caudal.common.domain.errors import NotFound
+from caudal.gateway_api.domain.merging import refuse_unprintable
+from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
+from caudal.gateway_api.entrypoints.access import WindowRunner
+from caudal.gateway_api.entrypoints.answers import answer, room
+from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.multipart import FilePart
+from caudal.gateway_api.entrypoints.routes.readings import ordered
+from caudal.gateway_api.entrypoints.schemas.common import Id, Problem
+from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer
+from caudal.gateway_api.entrypoints.schemas.windows import FlushAnswer, RunAnswer, RunBody, UploadAnswer
+from caudal.gateway_api.handlers.orders import done_or_under_way
+from caudal.gateway_api.handlers.windows import flush, run_window, save_upload
+
+windows = room("windows")
+
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary", "description": "CSV or Parquet"}},
+                }
+            }
+        },
+    }
+}
+
+
+@windows.post(
+    "/api/upload_csv",
+    response_model=UploadAnswer,
+    openapi_extra=_FILE,
+    responses={
+        413: {"model": Problem, "description": "The file is too large"},
+        415: {"model": Problem, "description": "The body is no multipart/form-data"},
+        507: {"model": Problem, "description": "The disk is too full"},
+    },
+)
+async def upload_csv(door: TheDoor, request: Request, caller: WindowRunner) -> Response:
+    """Keep a CSV or Parquet file, to be run as a batch window."""
+    part = await FilePart(request).opened()
+    kept = await save_upload(door.windows, caller, part.name, part.chunks())
+    return answer(UploadAnswer(True, kept.path, kept.format, kept.size))
+
+
+@windows.post(
+    "/api/run_window",
+    response_model=RunAnswer,
+    responses={202: {"model": RunAnswer, "description": "The loader is still at it"}},
+)
+async def run(door: TheDoor, caller: WindowRunner, body: RunBody | None = None) -> Response:
+    """Run an uploaded file as a batch window: each row goes over the bus like any other reading."""
+    asked = body or RunBody()
+    refuse_unprintable(asked.options, "options")
+    order, path = await run_window(door.windows, caller, asked.path, asked.options)
+    done_or_under_way(order)
+    status = 200 if order.state is CommandState.DONE else 202
+    return answer(RunAnswer(True, status, _loader_said(order, path)), status)
+
+
+def _loader_said(order: OrderedCommand, path: str) -> dict[str, Any]:
+    return {**order.detail, "path": path, "id": order.id}
+
+
+@windows.get("/api/windows/{window}", response_model=OrderAnswer)
+async def get_window(door: TheDoor, _caller: WindowRunner, window: Id) -> Response:
+    """Show how far a window has come."""
+    found = await door.windows.orders.commands.one(window)
+    if found is None or found.action != "run":
+        raise NotFound("window", window)
+    return ordered(found)
+
+
+@windows.get("/flush", response_model=FlushAnswer)
+async def flush_windows(door: TheDoor, _caller: WindowRunner) -> Response:
+    """Write `processed_window.csv`: the latest version of every row of the batch windows."""
+    rows, path = await flush(door.windows)
+    return answer(FlushAnswer(rows, str(path)))

@@ -1,0 +1,1 @@
+"""Bodies as HTTP knows them. What a variable or a counter is stands in `caudal.common.domain.catalog`."""

@@ -1,0 +1,286 @@
+"""Points, variables and providers as bodies."""
+
+from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import ConfigDict, TypeAdapter
+
+from caudal.common.domain.catalog import (
+    Counter,
+    Limits,
+    MeterSwap,
+    Point,
+    PointStatus,
+    PointType,
+    Provider,
+    Rules,
+    Variable,
+    VariableType,
+)
+from caudal.common.domain.errors import InvalidInput
+from caudal.gateway_api.domain.merging import merged
+from caudal.gateway_api.entrypoints.schemas.common import (
+    Body,
+    Id,
+    Instant,
+    Number,
+    Text,
+    Whole,
+    Yes,
+    strictly,
+    validated,
+)
+
+Mapping = str | dict[str, Any]
+VariableBody = Annotated[Variable, strictly(Variable)]
+RulesBody = Annotated[Rules, strictly(Rules)]
+
+TOTALIZER_EXAMPLE: dict[str, Any] = {
+    "code": "totalizer",
+    "type": "totalizer",
+    "name": "Volumen acumulado",
+    "counter": {"kind": "total", "meter": {"pulses_per_liter": 0.1, "calibration_factor": 1.0}},
+}
+LEVEL_EXAMPLE: dict[str, Any] = {
+    "code": "level",
+    "type": "level",
+    "sensor_depth_m": 85.0,
+    "limits": {"min": 0, "max": 80},
+}
+POINT_EXAMPLE: dict[str, Any] = {
+    "code": "pozo-7",
+    "device": "meter-0007",
+    "name": "Pozo 7, sector norte",
+    "type": "WELL",
+    "time_zone": "America/Santiago",
+    "sampling_minutes": 60,
+    "variables": [TOTALIZER_EXAMPLE, {"code": "flow", "type": "flow"}, LEVEL_EXAMPLE],
+}
+
+
+class PointBody(Body):
+    """A catchment point with its variables."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [POINT_EXAMPLE]})
+
+    code: Id
+    """Unique, and the same for ever."""
+    device: Id
+    """The device that measures there; unique."""
+    provider: Id | None = None
+    """Who hands us its readings; None: the device itself."""
+    type: PointType = PointType.WELL
+    status: PointStatus = PointStatus.ACTIVE
+    """OFFLINE is set by the system alone."""
+    name: str = ""
+    time_zone: str = "UTC"
+    """Zone of times that the device sends without one, such as America/Santiago."""
+    sampling_minutes: Number = 60.0
+    """How often a reading is expected; above 0."""
+    mapping: Mapping | None = None
+    """How its payloads are read: a preset's name or a mapping of its own; null: the provider's, else `caudal`."""
+    max_rows: Whole | None = None
+    """Cap of its series in the telemetry store; null: no cap."""
+    rules: RulesBody = Rules()
+    """Thresholds of the rules between variables."""
+    variables: tuple[VariableBody, ...] = ()
+
+    def point(self) -> Point:
+        """The point that this body describes.
+
+        Raises:
+            InvalidInput: it sets a status that only the system sets.
+        """
+        if self.status is PointStatus.OFFLINE:
+            raise InvalidInput("status", "OFFLINE is set by the system alone")
+        return Point(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class PointPatch(Body):
+    """What changes in a point; what is left out stays. Variables have routes of their own."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Pozo 7", "rules": {"gap_factor": 4}}]})
+
+    device: Id | None = None
+    provider: Id | None = None
+    type: PointType | None = None
+    status: PointStatus | None = None
+    name: str | None = None
+    time_zone: str | None = None
+    sampling_minutes: Number | None = None
+    mapping: Mapping | None = None
+    max_rows: Whole | None = None
+    rules: dict[str, Any] | None = None
+    """Merged into what is there; null: the defaults."""
+
+    def applied(self, point: Point) -> Point:
+        """`point` with these changes, judged like a new one.
+
+        Raises:
+            InvalidInput: a field cannot be used.
+        """
+        plain = {name: value for name, value in _plain(point).items() if name != "variables"}
+        if plain["status"] == PointStatus.OFFLINE and "status" not in self.model_fields_set:
+            plain["status"] = PointStatus.ACTIVE
+        changed = validated(_point, merged(plain, _set(self))).point()
+        status = changed.status if "status" in self.model_fields_set else point.status
+        return replace(changed, status=status, variables=point.variables)
+
+
+class NewVariableBody(Body):
+    """A variable to add to a point."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"point": "pozo-7"} | LEVEL_EXAMPLE]})
+
+    point: Id
+    """The point that it belongs to."""
+    code: Id
+    """Unique within its point, and the same for ever."""
+    type: VariableType
+    """What it measures; the unit in which it is stored follows from it."""
+    name: str = ""
+    unit: str = ""
+    """Of the stored value; empty: the type's own."""
+    scale: Number = 1.0
+    """Measured × scale + shift is in the stored unit."""
+    shift: Number = 0.0
+    counter: Annotated[Counter, strictly(Counter)] | None = None
+    """How a totalizer counts; null: it gives m³."""
+    sensor_depth_m: Number | None = None
+    """Level only: how deep the probe hangs below ground."""
+    limits: Annotated[Limits, strictly(Limits)] | None = None
+    """null: the defaults of the type."""
+    sentinels: tuple[Number, ...] = (-3200.0, -999.0)
+    """Numbers that mean "no measurement"."""
+
+    def variable(self) -> Variable:
+        """The variable that this body describes.
+
+        Raises:
+            InvalidInput: a field cannot be used.
+        """
+        return Variable(**{name: getattr(self, name) for name in type(self).model_fields if name != "point"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointVariable(Variable):
+    """A variable, with the point that it belongs to."""
+
+    point: str
+
+    @classmethod
+    def of(cls, point: str, variable: Variable) -> "PointVariable":
+        """`variable` of `point`."""
+        return cls(point=point, **{field.name: getattr(variable, field.name) for field in fields_of(variable)})
+
+
+class VariablePatch(Body):
+    """What changes in a variable; what is left out stays, objects are merged."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"counter": {"meter": {"calibration_factor": 1.02}}}]})
+
+    type: VariableType | None = None
+    name: str | None = None
+    unit: str | None = None
+    scale: Number | None = None
+    shift: Number | None = None
+    counter: dict[str, Any] | None = None
+    sensor_depth_m: Number | None = None
+    limits: dict[str, Any] | None = None
+    sentinels: tuple[Number, ...] | None = None
+
+    def applied(self, variable: Variable) -> Variable:
+        """`variable` with these changes, judged like a new one.
+
+        Raises:
+            InvalidInput: a field cannot be used.
+        """
+        return validated(_variable, merged(_plain(variable), _set(self)))
+
+
+class MeterSwapBody(Body):
+    """An operator's word that a meter was replaced."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"variable": "totalizer", "at": "2026-03-02T14:00:00Z", "starts_at": 0, "note": "new meter"}]
+        }
+    )
+
+    variable: Id
+    """The totalizer whose meter it was."""
+    at: Instant
+    """From this instant on readings are the new meter's."""
+    starts_at: Number = 0.0
+    """What the new meter showed when it was put in, in its own counts."""
+    note: Text = ""
+    """Who, why."""
+
+    def swap(self) -> MeterSwap:
+        """The swap that this body declares."""
+        return MeterSwap(at=self.at, starts_at=self.starts_at, note=self.note)
+
+
+class ProviderBody(Body):
+    """A company or platform that hands us readings."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"code": "acme", "name": "Acme Telemetría", "mapping": "caudal"}]}
+    )
+
+    code: Id
+    """Unique, and the same for ever."""
+    name: str = ""
+    mapping: Mapping = "caudal"
+    """How its payloads are read: a preset's name or a mapping of its own."""
+    time_zone: str = "UTC"
+    """Zone of times that it sends without one."""
+    active: Yes = True
+    """Whether its pushes are taken."""
+
+    def provider(self) -> Provider:
+        """The provider that this body describes."""
+        return Provider(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class ProviderPatch(Body):
+    """What changes in a provider; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}]})
+
+    name: str | None = None
+    mapping: Mapping | None = None
+    time_zone: str | None = None
+    active: Yes | None = None
+
+    def applied(self, provider: Provider) -> Provider:
+        """`provider` with these changes, judged like a new one.
+
+        Raises:
+            InvalidInput: a field cannot be used.
+        """
+        return validated(_provider, merged(_plain(provider), _set(self))).provider()
+
+
+class KeyBody(Body):
+    """What a new API key is for."""
+
+    label: Text = ""
+
+
+_point: TypeAdapter[PointBody] = TypeAdapter(PointBody)
+_variable: TypeAdapter[Variable] = TypeAdapter(VariableBody)
+_provider: TypeAdapter[ProviderBody] = TypeAdapter(ProviderBody)
+
+
+def _plain(entry: Point | Variable | Provider) -> dict[str, Any]:
+    """Every field as JSON would have it."""
+    plain: dict[str, Any] = msgspec.to_builtins({field.name: getattr(entry, field.name) for field in fields_of(entry)})
+    return plain
+
+
+def _set(patch: Body) -> dict[str, Any]:
+    """The fields that the caller named, null included."""
+    return {name: getattr(patch, name) for name in patch.model_fields_set}

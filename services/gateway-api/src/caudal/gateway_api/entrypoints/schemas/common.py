@@ -1,0 +1,143 @@
+"""Shapes and parameter types that several rooms share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from fastapi import Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.ids import ID_PATTERN
+from caudal.gateway_api.domain.intervals import instant
+from caudal.gateway_api.domain.listing import MAX_PAGE_SIZE, Listing, order_of
+from caudal.gateway_api.domain.merging import refuse_unprintable
+
+T = TypeVar("T")
+
+
+class Body(BaseModel):
+    """A body that we read: unknown fields are refused, numbers are finite, a boolean is no number."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class ProblemField:
+    """One field that cannot be used."""
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ProblemBody:
+    """What went wrong."""
+
+    code: str
+    """For programs."""
+    message: str
+    """For people."""
+    fields: list[ProblemField] = field(default_factory=list)
+    """Which fields, if it is about fields."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The one shape of every error."""
+
+    error: ProblemBody
+
+
+@dataclass(frozen=True)
+class Listed(Generic[T]):
+    """A page of a list."""
+
+    items: list[T]
+    total: int
+    """How long the whole list is."""
+    page: int
+    page_size: int
+
+
+@dataclass(frozen=True)
+class Stretch(Generic[T]):
+    """A stretch of a list that is too long to be counted."""
+
+    items: list[T]
+    next_cursor: str | None
+    """Send it back as `cursor` to get the next stretch; null: this was the last."""
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise InvalidInput("", "is not a time such as 2026-03-02T10:00:00Z")
+    return instant(value, "")
+
+
+def _printable(text: str) -> str:
+    refuse_unprintable(text, "")
+    return text
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+"""RFC 3339 with a zone; becomes UTC."""
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+Number = Annotated[float, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+Yes = Annotated[bool, Field(strict=True)]
+
+
+def strictly(kind: Any) -> WrapValidator:
+    """Validates as pydantic does and then refuses what pydantic would have bent: `true` or `"1"` as a number."""
+
+    def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        found = handler(value)
+        if isinstance(value, dict | list):
+            try:
+                msgspec.convert(value, kind)
+            except msgspec.ValidationError as error:
+                reason, _, path = str(error).partition(" - at `$")
+                raise InvalidInput(path.rstrip("`").lstrip("."), reason) from error
+        return found
+
+    return WrapValidator(validate)
+
+
+def validated(adapter: TypeAdapter[T], value: object) -> T:
+    """`value` as the adapter's type, refused like the body of a request."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+
+
+def listing_of(*orders: str) -> Callable[..., Listing]:
+    """A dependency that reads search, order and page; the list can be ordered by `orders`."""
+
+    def read(
+        search: Annotated[Text, Query(description="Part of a code or name, in any case.")] = "",
+        order: Annotated[
+            Text,
+            Query(description=f"Fields to order by, `-` turns one around: {', '.join(orders)}.", examples=[orders[0]]),
+        ] = "",
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
+    ) -> Listing:
+        return Listing(search=search, order=order_of(order, orders), page=page, page_size=page_size)
+
+    return read

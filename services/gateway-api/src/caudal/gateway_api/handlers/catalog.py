@@ -1,0 +1,248 @@
+"""Changing the catalog: each change is journalled, and told to the other services, in the transaction that makes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from caudal.common.bus.codec import encode
+from caudal.common.bus.messages import ConfigChanged
+from caudal.common.bus.topics import TELEMETRY_CONFIG
+from caudal.common.domain.catalog import MeterSwap, Point, Provider, Variable
+from caudal.common.ports import Clock, Outgoing
+from caudal.gateway_api.domain.catalog_rules import (
+    checked_point,
+    checked_provider,
+    variable_in,
+    with_changed_variable,
+    with_swap,
+    with_variable,
+    without_variable,
+)
+from caudal.gateway_api.domain.intervals import within_bounds
+from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.handlers.outbox import OutboxRelay
+from caudal.gateway_api.ports import CatalogEdit, CatalogStore, Change
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogDesk:
+    """The ports that changing the catalog needs."""
+
+    store: CatalogStore
+    relay: OutboxRelay
+    clock: Clock
+
+
+# ---------------------------------------------------------------- points
+
+
+async def create_point(desk: CatalogDesk, caller: Caller, point: Point) -> Point:
+    """Add a point with its variables.
+
+    Raises:
+        Conflict: its code or its device is taken.
+        InvalidInput: a field cannot be used, or the provider is unknown.
+    """
+    point = checked_point(point)
+    async with desk.store.edit() as edit:
+        await edit.add_point(point, desk.clock.now())
+        await _journal(desk, edit, caller, "create", "point", point.code, point.code, None, point)
+        await _tell(desk, edit, point.device, point.code)
+    await desk.relay.deliver_soon()
+    return point
+
+
+async def change_point(desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Point], Point]) -> Point:
+    """Put `change(point)` in the place of a point; the code stays.
+
+    Raises:
+        NotFound: there is no such point.
+        Conflict: the new device is another point's.
+        InvalidInput: a field cannot be used, or the provider is unknown.
+    """
+    async with desk.store.edit() as edit:
+        before = await edit.point(code)
+        after = checked_point(change(before))
+        await edit.put_point(after, desk.clock.now())
+        await _journal(desk, edit, caller, "change", "point", code, code, before, after)
+        if before.device != after.device:
+            await _tell(desk, edit, before.device, None)
+        await _tell(desk, edit, after.device, code)
+    await desk.relay.deliver_soon()
+    return after
+
+
+async def delete_point(desk: CatalogDesk, caller: Caller, code: str) -> None:
+    """Remove a point with its variables; its readings stay in the ledger.
+
+    Raises:
+        NotFound: there is no such point.
+    """
+    async with desk.store.edit() as edit:
+        point = await edit.point(code)
+        await edit.remove_point(code)
+        await _journal(desk, edit, caller, "delete", "point", code, code, point, None)
+        await _tell(desk, edit, point.device, None)
+    await desk.relay.deliver_soon()
+
+
+# ---------------------------------------------------------------- variables
+
+
+async def create_variable(desk: CatalogDesk, caller: Caller, point: str, variable: Variable) -> Variable:
+    """Add a variable to a point.
+
+    Raises:
+        NotFound: there is no such point.
+        Conflict: the point has a variable of this code.
+        InvalidInput: a field cannot be used.
+    """
+    after = await _edit_variable(
+        desk, caller, point, variable.code, "create", lambda before: with_variable(before, variable)
+    )
+    return variable_in(after, variable.code)
+
+
+async def change_variable(
+    desk: CatalogDesk, caller: Caller, point: str, code: str, change: Callable[[Variable], Variable]
+) -> Variable:
+    """Put `change(variable)` in the place of a point's variable; the code stays.
+
+    Raises:
+        NotFound: there is no such point, or it has no such variable.
+        InvalidInput: a field cannot be used.
+    """
+    after = await _edit_variable(
+        desk, caller, point, code, "change", lambda before: with_changed_variable(before, code, change)
+    )
+    return variable_in(after, code)
+
+
+async def delete_variable(desk: CatalogDesk, caller: Caller, point: str, code: str) -> None:
+    """Remove a variable from a point; its readings stay in the ledger.
+
+    Raises:
+        NotFound: there is no such point, or it has no such variable.
+    """
+    await _edit_variable(desk, caller, point, code, "delete", lambda before: without_variable(before, code))
+
+
+async def swap_meter(desk: CatalogDesk, caller: Caller, point: str, code: str, swap: MeterSwap) -> Variable:
+    """Write down that the meter of a variable was replaced.
+
+    Raises:
+        NotFound: there is no such point, or it has no such variable.
+        InvalidInput: the variable counts nothing, or the time is out of bounds.
+        Conflict: a swap at that instant is there already.
+    """
+    declared = replace(swap, at=within_bounds(swap.at, "at"))
+
+    def change(before: Point) -> Point:
+        return with_changed_variable(before, code, lambda variable: with_swap(variable, declared))
+
+    return variable_in(await _edit_variable(desk, caller, point, code, "meter_swap", change), code)
+
+
+async def _edit_variable(
+    desk: CatalogDesk, caller: Caller, point: str, code: str, action: str, change: Callable[[Point], Point]
+) -> Point:
+    """Change a point for the sake of one variable; the journal shows that variable alone."""
+    async with desk.store.edit() as edit:
+        before = await edit.point(point)
+        after = checked_point(change(before))
+        await edit.put_point(after, desk.clock.now())
+        was, became = (next((v for v in side.variables if v.code == code), None) for side in (before, after))
+        await _journal(desk, edit, caller, action, "variable", point, code, was, became)
+        await _tell(desk, edit, after.device, point)
+    await desk.relay.deliver_soon()
+    return after
+
+
+# ---------------------------------------------------------------- providers
+
+
+async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider) -> Provider:
+    """Add a provider.
+
+    Raises:
+        Conflict: its code is taken.
+        InvalidInput: a field cannot be used.
+    """
+    provider = checked_provider(provider)
+    async with desk.store.edit() as edit:
+        await edit.add_provider(provider, desk.clock.now())
+        await _journal(desk, edit, caller, "create", "provider", None, provider.code, None, provider)
+    return provider
+
+
+async def change_provider(
+    desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Provider], Provider]
+) -> Provider:
+    """Put `change(provider)` in the place of a provider; the code stays. Its points are told as changed.
+
+    Raises:
+        NotFound: there is no such provider.
+        InvalidInput: a field cannot be used.
+    """
+    async with desk.store.edit() as edit:
+        before = await edit.provider(code)
+        after = checked_provider(change(before))
+        await edit.put_provider(after, desk.clock.now())
+        await _journal(desk, edit, caller, "change", "provider", None, code, before, after)
+        for point, device in await edit.devices_of(code):
+            await _tell(desk, edit, device, point)
+    await desk.relay.deliver_soon()
+    return after
+
+
+async def delete_provider(desk: CatalogDesk, caller: Caller, code: str) -> None:
+    """Remove a provider and its keys.
+
+    Raises:
+        NotFound: there is no such provider.
+        Conflict: points belong to it.
+    """
+    async with desk.store.edit() as edit:
+        provider = await edit.provider(code)
+        await edit.remove_provider(code)
+        await _journal(desk, edit, caller, "delete", "provider", None, code, provider, None)
+
+
+# ---------------------------------------------------------------- what every change does
+
+
+async def _journal(
+    desk: CatalogDesk,
+    edit: CatalogEdit,
+    caller: Caller,
+    action: str,
+    kind: str,
+    point: str | None,
+    key: str,
+    before: object,
+    after: object,
+) -> None:
+    change = Change(
+        at=desk.clock.now(),
+        who=caller.name,
+        action=action,
+        kind=kind,
+        point=point,
+        key=key,
+        before=_plain(before),
+        after=_plain(after),
+    )
+    await edit.journal(change)
+
+
+def _plain(entry: object) -> dict[str, Any] | None:
+    return None if entry is None else msgspec.to_builtins(entry)
+
+
+async def _tell(desk: CatalogDesk, edit: CatalogEdit, device: str, point: str | None) -> None:
+    """Say, retained, that what is known of a device is no longer so."""
+    now = desk.clock.now()
+    message = encode(ConfigChanged(device=device, point=point, changed_at=now))
+    await edit.tell(Outgoing(TELEMETRY_CONFIG.address(device=device), message, retain=True), now)

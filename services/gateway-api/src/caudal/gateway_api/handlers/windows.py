@@ -1,0 +1,130 @@
+"""Batch windows: files handed in, run by ingest, and flushed as one table of what became of their rows."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from caudal.common.bus.topics import WINDOW_COMMAND
+from caudal.common.domain.errors import NotFound
+from caudal.common.ports import Clock
+from caudal.gateway_api.domain.cells import number_cell, text_cell
+from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.telemetry import OrderedCommand, WindowRow
+from caudal.gateway_api.handlers.orders import OrderDesk, new_order, send
+from caudal.gateway_api.ports import Ledger, Upload, Uploads, WindowFiles
+
+FIXED_COLUMNS = ("ts", "id", "__src_format")
+"""Of `processed_window.csv`, before one per variable."""
+RECENT = timedelta(seconds=60)
+"""A window that ended longer ago is taken to be collected."""
+COLLECT_S = 10.0
+"""How long a flush waits for the rows of a window that has just been run."""
+QUIET_S = 1.0
+"""No new row for so long: no more will come. Rows that came twice are collected once."""
+
+
+@dataclass(slots=True)
+class WindowDesk:
+    """The ports that batch windows need, and what the last flush wrote."""
+
+    files: WindowFiles
+    uploads: Uploads
+    ledger: Ledger
+    orders: OrderDesk
+    clock: Clock
+    run_wait_s: float
+    """How long an answer waits for the loader's."""
+    last_flush_rows: int | None = None
+    """None: nothing was flushed since the start."""
+
+
+async def save_upload(desk: WindowDesk, caller: Caller, name: str, chunks: AsyncIterator[bytes]) -> Upload:
+    """Keep a file that was handed in.
+
+    Raises:
+        InvalidInput: it is neither CSV nor Parquet.
+        OutOfSpace: the disk is too full.
+    """
+    now = desk.clock.now()
+    path, kind, size = await desk.files.save(name, chunks, now)
+    upload = Upload(path=str(path), format=kind, size=size, uploaded_by=caller.name, uploaded_at=now)
+    await desk.uploads.add(upload)
+    return upload
+
+
+async def run_window(
+    desk: WindowDesk, caller: Caller, path: str | None, options: Mapping[str, Any]
+) -> tuple[OrderedCommand, str]:
+    """Have a file read as a batch window; the order as it stands after a bounded wait, and the file's path.
+
+    Without a path it is the caller's last upload.
+
+    Raises:
+        NotFound: the caller has uploaded nothing yet.
+        InvalidInput: the path leads to no upload.
+        Transient: the broker is away.
+    """
+    if path is None:
+        last = await desk.uploads.last(caller.name)
+        if last is None:
+            raise NotFound("upload of", caller.name)
+        path = last.path
+    found, name, kind = await asyncio.to_thread(desk.files.resolve, path)
+    window = uuid4().hex
+    order = new_order(desk.orders, caller, "run", window, order=window)
+    # By its name alone: the loader may see the same folder in another place.
+    params = {"path": name, "format": kind, "options": dict(options)}
+    done = await send(desk.orders, order, WINDOW_COMMAND.address(window=window), params, desk.run_wait_s)
+    return done, str(found)
+
+
+async def flush(desk: WindowDesk) -> tuple[int, Path]:
+    """Write the latest version of every row of the batch windows; how many rows, and where.
+
+    Raises:
+        Transient: the database is away; the file is as it was.
+    """
+    await _collected(desk)
+    fields = await desk.ledger.window_fields()
+    written = 0
+
+    async def cells() -> AsyncIterator[Sequence[Sequence[str]]]:
+        nonlocal written
+        async for rows in desk.ledger.window_rows():
+            written += len(rows)
+            yield [row_cells(row, fields) for row in rows]
+
+    columns = [*FIXED_COLUMNS, *(text_cell(name) for name in fields)]
+    path = await desk.files.write_processed(columns, cells())
+    desk.last_flush_rows = written
+    return written, path
+
+
+def row_cells(row: WindowRow, fields: Sequence[str]) -> list[str]:
+    """One line of the table."""
+    values = row.cells()
+    at = row.measured_at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    fixed = [at, text_cell(row.unit), text_cell(row.source_format)]
+    return fixed + [number_cell(values.get(name)) for name in fields]
+
+
+async def _collected(desk: WindowDesk) -> None:
+    """Return once the rows of a window that was run a moment ago are in the ledger, or no more of them come."""
+    run = await desk.orders.commands.latest_run()
+    if run is None or run.finished_at is None or desk.clock.now() - run.finished_at > RECENT:
+        return
+    expected = run.detail.get("rows")
+    begun = grown_at = time.monotonic()
+    count = -1
+    while isinstance(expected, int) and count < expected and time.monotonic() - begun < COLLECT_S:
+        now_there = await desk.ledger.window_reading_count(run.target)
+        if now_there != count:
+            count, grown_at = now_there, time.monotonic()
+        if count >= expected or time.monotonic() - grown_at > QUIET_S:
+            return
+        await asyncio.sleep(0.05)

@@ -1,0 +1,187 @@
+"""The composition root: what the door is made of."""
+
+import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from caudal.common.adapters.clock import SystemClock
+from caudal.common.adapters.mqtt import MqttBus
+from caudal.common.adapters.sql import migrate, open_engine, ping
+from caudal.common.adapters.store import open_store
+from caudal.common.ports import Clock, Publisher, TelemetryStore
+from caudal.common.service import Service, run
+from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
+from caudal.gateway_api.adapters.passwords import Argon2Passwords
+from caudal.gateway_api.adapters.signing_key import kept_signing_key, signing_key
+from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
+from caudal.gateway_api.adapters.sql_identity import SqlApiKeys, SqlLoginAttempts, SqlUsers
+from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlPushes, SqlUploads
+from caudal.gateway_api.adapters.sql_ledger import SqlLedger
+from caudal.gateway_api.adapters.tokens import JwtTokens
+from caudal.gateway_api.adapters.window_files import WindowFolder
+from caudal.gateway_api.entrypoints.app import Bounds, create_app
+from caudal.gateway_api.entrypoints.door import Door
+from caudal.gateway_api.entrypoints.jobs import tell, tidy
+from caudal.gateway_api.entrypoints.mqtt import answers
+from caudal.gateway_api.handlers.catalog import CatalogDesk
+from caudal.gateway_api.handlers.figures import Figures
+from caudal.gateway_api.handlers.identity import Identity, create_key, ensure_admin
+from caudal.gateway_api.handlers.intake import Intake
+from caudal.gateway_api.handlers.orders import OrderDesk
+from caudal.gateway_api.handlers.outbox import OutboxRelay
+from caudal.gateway_api.handlers.series import SeriesDesk
+from caudal.gateway_api.handlers.telemetry import TelemetryDesk
+from caudal.gateway_api.handlers.windows import WindowDesk
+from caudal.gateway_api.settings import GatewaySettings
+
+NAME = "gateway-api"
+VERSION_TABLE = "alembic_version_gateway_api"
+
+KEEP_PUSHES = timedelta(days=1)
+"""How long an Idempotency-Key is remembered."""
+KEEP_ORDERS = timedelta(days=30)
+"""How long the answer to an order can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What stands behind the door."""
+
+    door: Door
+    relay: OutboxRelay
+    orders: OrderDesk
+    pushes: SqlPushes
+    commands: SqlCommands
+
+
+async def build(service: Service) -> None:
+    """Settings, adapters, handlers, entrypoints, parts."""
+    settings, common, sql = GatewaySettings(), ServiceSettings(), SqlSettings()
+    clock = SystemClock()
+
+    engine = open_engine(sql)
+    service.part("database", check=partial(ping, engine), stop=engine.dispose)
+    stack = AsyncExitStack()
+    store = await stack.enter_async_context(open_store(StoreSettings(), clock))
+    service.part("store", check=store.ping, stop=stack.aclose)
+    bus = MqttBus(MqttSettings(), NAME, metrics=service.bus_metrics)
+
+    house = furnish(settings, common.data_dir, StoreSettings().retention_days, engine, store, bus, clock)
+    await welcome(house.door.identity, settings)
+    bus.subscribe(answers(house.orders))
+    service.part("bus", run=bus.run, check=bus.check)
+    service.part("outbox", run=partial(tell, house.relay), restart=True)
+    kept = ((house.pushes, KEEP_PUSHES), (house.commands, KEEP_ORDERS))
+    service.part("tidy", run=partial(tidy, kept, clock), restart=True)
+    app = create_app(house.door, bounds(settings), service.registry)
+    service.serve(app, settings.api_host, settings.api_port, metrics_path="/metrics/prometheus")
+
+
+def furnish(
+    settings: GatewaySettings,
+    data_dir: Path,
+    retention_days: int,
+    engine: AsyncEngine,
+    store: TelemetryStore,
+    publisher: Publisher,
+    clock: Clock,
+) -> House:
+    """Adapters and handlers, put together."""
+    catalog, ledger = SqlCatalogStore(engine), SqlLedger(engine)
+    pushes, commands = SqlPushes(engine), SqlCommands(engine)
+    relay = OutboxRelay(SqlOutbox(engine), publisher)
+    orders = OrderDesk(commands, publisher, clock)
+    windows = WindowDesk(
+        files=WindowFolder(data_dir / "windows", settings.min_free_bytes),
+        uploads=SqlUploads(engine),
+        ledger=ledger,
+        orders=orders,
+        clock=clock,
+        run_wait_s=settings.window_wait_s,
+    )
+    door = Door(
+        identity=identity_of(settings, data_dir, engine, clock),
+        catalog=CatalogDesk(catalog, relay, clock),
+        intake=Intake(catalog, pushes, publisher, clock),
+        telemetry=TelemetryDesk(catalog, ledger, orders, publisher, clock, settings.order_wait_s),
+        series=SeriesDesk(store, clock, timedelta(days=retention_days)),
+        windows=windows,
+        figures=Figures(ledger, windows),
+    )
+    return House(door, relay, orders, pushes, commands)
+
+
+def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock) -> Identity:
+    """Users, tokens and keys, put together."""
+    given = settings.signing_key
+    key = signing_key(given.get_secret_value()) if given else kept_signing_key(data_dir / "keys" / "signing.pem")
+    lifetime = timedelta(minutes=settings.token_minutes)
+    return Identity(
+        users=SqlUsers(engine, clock),
+        passwords=Argon2Passwords(),
+        tokens=JwtTokens(key, clock, lifetime, settings.token_issuer, settings.token_audience),
+        attempts=SqlLoginAttempts(engine),
+        keys=SqlApiKeys(engine),
+        catalog=SqlCatalogStore(engine),
+        clock=clock,
+    )
+
+
+async def welcome(identity: Identity, settings: GatewaySettings) -> None:
+    """Make the first administrator, and tell a password that was made up: here and never again."""
+    given = settings.admin_password
+    made_up = await ensure_admin(identity, settings.admin_email, given.get_secret_value() if given else None)
+    if made_up is not None:
+        print(f"First administrator: {settings.admin_email}  password: {made_up}  (shown only once)", flush=True)
+
+
+def bounds(settings: GatewaySettings) -> Bounds:
+    """What the door lets through."""
+    return Bounds(
+        body_bytes=settings.body_max_bytes,
+        push_bytes=settings.push_max_bytes,
+        upload_bytes=settings.upload_max_bytes,
+        cors_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+
+def serve() -> None:
+    """Run the service until it is told to stop."""
+    run(NAME, ServiceSettings(), build)
+
+
+async def bring_up_to_date() -> None:
+    """Make or change gateway-api's tables."""
+    engine = open_engine(SqlSettings())
+    try:
+        await migrate(engine, "caudal.gateway_api", VERSION_TABLE)
+    finally:
+        await engine.dispose()
+
+
+async def new_api_key(provider: str, label: str) -> str:
+    """A new key for a provider, in plain text.
+
+    Raises:
+        NotFound: there is no such provider.
+    """
+    engine = open_engine(SqlSettings())
+    try:
+        identity = identity_of(GatewaySettings(), ServiceSettings().data_dir, engine, SystemClock())
+        _, secret = await create_key(identity, provider, label)
+        return secret
+    finally:
+        await engine.dispose()
+
+
+def documentation() -> str:
+    """The OpenAPI document, as it is committed."""
+    app = create_app(None, Bounds(), CollectorRegistry())
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""How gateway-api's tables came to be, one step after another."""
