@@ -1,5 +1,6 @@
 """Mosquitto with the settings that Caudal ships."""
 
+import getpass
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ max_inflight_messages 200
 message_size_limit 262144
 persistent_client_expiration 14d
 set_tcp_nodelay true
+user {user}
 log_type error
 log_type warning
 """
@@ -30,9 +32,10 @@ class Mosquitto(Server):
 
     def __init__(self, folder: Path, extra: str = "") -> None:
         super().__init__(folder)
-        self.folder.chmod(0o777)
         self.configuration = self.folder / "mosquitto.conf"
-        self.configuration.write_text(SETTINGS.format(port=self.port, folder=self.folder) + extra)
+        self.configuration.write_text(
+            SETTINGS.format(port=self.port, folder=self.folder, user=getpass.getuser()) + extra
+        )
 
     def command(self) -> Sequence[str]:
         return [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", str(self.configuration)]

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-from paho.mqtt.client import topic_matches_sub
-
 from caudal.common.bus.settling import PoisonHandler, Settler
 from caudal.common.domain.errors import Transient
 from caudal.common.ports import Delivery, Outgoing, Subscription
@@ -43,7 +41,7 @@ class MemoryBus:
 
     def on(self, topic_filter: str) -> list[Outgoing]:
         """What was published on topics that match."""
-        return [message for message in self.published if topic_matches_sub(topic_filter, message.topic)]
+        return [message for message in self.published if matches(topic_filter, message.topic)]
 
     async def deliver(self, *deliveries: Delivery, times: int = 1) -> None:
         """Hand `deliveries` to every subscription that matches, `times` times: a broker may deliver again."""
@@ -70,10 +68,16 @@ class MemoryBus:
         await settler.settle(batch, acknowledge, asyncio.Event())
 
 
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a subscription to `topic_filter`, shared or not, gets what is published on `topic`."""
+    wanted = topic_filter.split("/")
+    wanted = wanted[2:] if wanted[0] == "$share" else wanted
+    given = topic.split("/")
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(w in ("+", g) for w, g in zip(wanted, given, strict=True))
+
+
 def _is_wanted(subscription: Subscription, delivery: Delivery) -> bool:
-    return any(topic_matches_sub(_plain(wanted), delivery.topic) for wanted in subscription.filters)
-
-
-def _plain(topic_filter: str) -> str:
-    """The filter without `$share/<group>/`."""
-    return topic_filter.split("/", 2)[2] if topic_filter.startswith("$share/") else topic_filter
+    return any(matches(wanted, delivery.topic) for wanted in subscription.filters)

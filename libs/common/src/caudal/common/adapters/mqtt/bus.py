@@ -57,8 +57,10 @@ class MqttBus:
         """Serve `subscription` once the bus runs.
 
         Raises:
-            ValueError: another one has its name.
+            ValueError: another one has its name, or one of its filters is none.
         """
+        for topic_filter in subscription.filters:
+            _check_filter(topic_filter)
         if subscription.name in ("publish", *(consumer.subscription.name for consumer in self._consumers)):
             raise ValueError(f"a subscription named {subscription.name!r} is there already; give this one its own name")
         link = self._link(subscription.name, subscription)
@@ -114,6 +116,11 @@ class MqttBus:
             raise Transient(f"the broker does not answer: {error}") from error
         return {consumer.subscription.name: consumer.state() for consumer in self._consumers}
 
+    @property
+    def unacknowledged(self) -> dict[str, int]:
+        """How many deliveries each subscription holds, in hand or waiting."""
+        return {consumer.subscription.name: consumer.link.unacknowledged for consumer in self._consumers}
+
     def _links(self) -> list[Link]:
         return [self._publisher, *(consumer.link for consumer in self._consumers)]
 
@@ -154,6 +161,7 @@ class _Consumer:
 
                 deliveries = [arrival.delivery for arrival in arrivals]
                 await self._settler.settle(deliveries, acknowledge, connection.ending)
+                await asyncio.sleep(0)  # a handler that never waits would keep all others waiting
         finally:
             subscribing.cancel()
 
@@ -172,7 +180,7 @@ class _Consumer:
             _log.error(
                 "cannot subscribe", session=self.link.session, filters=self.subscription.filters, reason=str(error)
             )
-            connection.drop()
+            connection.drop(self.link.trouble)
         else:
             self.link.ready.set()
 
@@ -204,3 +212,13 @@ def _check(message: Outgoing) -> None:
     topic_bytes = len(message.topic.encode())
     if not 0 < topic_bytes <= 65535 or any(mark in message.topic for mark in "+#\0"):
         raise Permanent(f"{message.topic[:80]!r} is no topic to publish on")
+
+
+def _check_filter(topic_filter: str) -> None:
+    """Refuse what a broker would cut the connection for."""
+    *levels, last = topic_filter.split("/")
+    wildcards_alone = all(level == "+" or not set("+#") & set(level) for level in levels) and (
+        last in ("+", "#") or not set("+#") & set(last)
+    )
+    if not wildcards_alone or not 0 < len(topic_filter.encode()) <= 65535 or "\0" in topic_filter:
+        raise ValueError(f"{topic_filter[:80]!r} is no topic filter")

@@ -7,7 +7,7 @@ broker closes before CONNACK. This subclass changes these four and nothing else;
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,7 +40,9 @@ class Connection(aiomqtt.Client):
     are unacknowledged end in `Transient`. Acknowledging through a connection that is lost does nothing.
     """
 
-    def __init__(self, host: str, port: int, *, inbox: Inbox | None, **options: Any) -> None:
+    def __init__(
+        self, host: str, port: int, *, inbox: Inbox | None, on_ending: Callable[[], None], **options: Any
+    ) -> None:
         super().__init__(host, port, socket_options=(_NODELAY,), **options)
         self.inbox = inbox or Inbox(1, 1)
         self.ending = asyncio.Event()
@@ -49,6 +51,7 @@ class Connection(aiomqtt.Client):
         """Why it was lost."""
         self.session_present = False
         """Whether the broker remembers this session, with its subscriptions and what came meanwhile."""
+        self._on_ending = on_ending
         self._consumes = inbox is not None
         self._dialling = True
         self._reading = True
@@ -61,7 +64,7 @@ class Connection(aiomqtt.Client):
             await super().__aenter__()
         except BaseException:
             self._dialling = False
-            self.drop()
+            self.drop("not connected")
             raise
         self._dialling = False
         self._disconnected.add_done_callback(self._on_lost)
@@ -75,7 +78,7 @@ class Connection(aiomqtt.Client):
         try:
             await super().__aexit__(kind, error, trace)
         finally:
-            self.drop()
+            self.drop("left")
 
     # ------------------------------------------------------------ consuming
 
@@ -83,7 +86,10 @@ class Connection(aiomqtt.Client):
         """Tell the broker that these are settled; call it in the order of arrival."""
         if self.loss is not None:
             return
-        self._lean.acknowledge([arrival.mid for arrival in arrivals if arrival.qos])
+        try:
+            self._lean.acknowledge([arrival.mid for arrival in arrivals if arrival.qos])
+        except Exception as error:  # noqa: BLE001 - paho lets the socket's errors through
+            self._lose(error)
         self.inbox.settle(arrivals)
         if not self._reading and self.inbox.has_room:
             self._resume()
@@ -92,6 +98,7 @@ class Connection(aiomqtt.Client):
         """Hand out nothing more; what is in hand can still be acknowledged, the rest comes again another time."""
         self.ending.set()
         self.inbox.close()
+        self._on_ending()
 
     def _on_delivery(self, mid: int, qos: int, delivery: Delivery) -> None:
         if self.ending.is_set() or not self._consumes:
@@ -152,12 +159,12 @@ class Connection(aiomqtt.Client):
         if mid in self._pending_subscribes:  # else nobody waits for it any more
             super()._on_subscribe(client, userdata, mid, reason_codes, properties)
 
-    def drop(self) -> None:
+    def drop(self, reason: str) -> None:
         """Cut the connection without a word; the broker keeps the session."""
+        self._end(reason)
         sock = self._client.socket()
         if not isinstance(sock, socket.socket):
             return
-        self.leave()
         if not self._reading:
             self._resume()  # the end of the stream has to be read to be noticed
         try:
@@ -192,7 +199,22 @@ class Connection(aiomqtt.Client):
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         super()._on_socket_open(client, userdata, sock)
-        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read)
+        self._loop.call_soon_threadsafe(self._resume)
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._loop.call_soon_threadsafe(self._write_soon)
+
+    def _write_soon(self) -> None:
+        """Write once the socket takes it, unless it was closed since: its number may be another's by now."""
+        sock = self._client.socket()
+        if sock is not None:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # noqa: BLE001 - paho lets the socket's errors through
+            self._lose(error)
 
     async def _misc_loop(self) -> None:
         while True:
@@ -208,7 +230,10 @@ class Connection(aiomqtt.Client):
 
     def _on_lost(self, disconnected: asyncio.Future[None]) -> None:
         error = None if disconnected.cancelled() else disconnected.exception()
-        self.loss = str(error or "left")
+        self._end(str(error or "left"))
+
+    def _end(self, reason: str) -> None:
+        self.loss = self.loss or reason
         self.leave()
         self.window.lose(self.loss)
 

@@ -45,6 +45,11 @@ class Link:
         self._stopping = asyncio.Event()
         self._connection: Connection | None = None
 
+    @property
+    def unacknowledged(self) -> int:
+        """Deliveries in hand or waiting."""
+        return self._connection.inbox.unacknowledged if self._connection else 0
+
     def begin(self) -> None:
         """Forget that it was stopped before."""
         self._stopping.clear()
@@ -88,7 +93,9 @@ class Link:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
         async with AsyncExitStack() as stack:
-            self._connection = connection = await self._dialer.dial(stack, self.session, self._subscription)
+            self._connection = connection = await self._dialer.dial(
+                stack, self.session, self._subscription, self.ready.clear
+            )
             if self._stopping.is_set():
                 connection.leave()
             if self._subscription is None:
@@ -119,24 +126,35 @@ class Dialer:
         v5, v311 = aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311
         self._protocols = {"auto": (v5, v311), "5": (v5,), "3.1.1": (v311,)}[settings.mqtt_protocol]
 
-    async def dial(self, stack: AsyncExitStack, session: str, subscription: Subscription | None) -> Connection:
-        """Connect, and leave the broker when `stack` is closed."""
+    async def dial(
+        self, stack: AsyncExitStack, session: str, subscription: Subscription | None, on_ending: Callable[[], None]
+    ) -> Connection:
+        """Connect, and leave the broker when `stack` is closed; `on_ending` hears of it as soon as the end is near."""
+
+        def connection(protocol: aiomqtt.ProtocolVersion) -> Connection:
+            return self._connection(session, subscription, protocol, on_ending)
+
         *others, last = self._protocols
         for protocol in others:
             try:
-                return await stack.enter_async_context(self._connection(session, subscription, protocol))
+                return await stack.enter_async_context(connection(protocol))
             except VersionRefused as error:
                 _log.debug("another version is tried", session=session, protocol=protocol.name, reason=str(error))
-        return await stack.enter_async_context(self._connection(session, subscription, last))
+        return await stack.enter_async_context(connection(last))
 
     def _connection(
-        self, session: str, subscription: Subscription | None, protocol: aiomqtt.ProtocolVersion
+        self,
+        session: str,
+        subscription: Subscription | None,
+        protocol: aiomqtt.ProtocolVersion,
+        on_ending: Callable[[], None],
     ) -> Connection:
         secret = self._settings.mqtt_password
         return Connection(
             self._settings.mqtt_host,
             self._settings.mqtt_port,
             inbox=Inbox(2 * subscription.max_batch, subscription.bytes_pending) if subscription else None,
+            on_ending=on_ending,
             identifier=session,
             username=self._settings.mqtt_username,
             password=secret.get_secret_value() if secret else None,

@@ -36,7 +36,7 @@ class _Call:
 class Window:
     """Sends at most `WINDOW` messages ahead of their acknowledgements, for all callers together, each in its order."""
 
-    def __init__(self, send: Callable[[Outgoing], int | None], drop: Callable[[], None]) -> None:
+    def __init__(self, send: Callable[[Outgoing], int | None], drop: Callable[[str], None]) -> None:
         self._send = send
         self._drop = drop
         self._calls: dict[int, _Call] = {}
@@ -83,7 +83,7 @@ class Window:
 
     def lose(self, reason: str) -> None:
         """No more acknowledgements will come."""
-        self._loss = reason
+        self._loss = self._loss or reason
         self._room.set()
         for call in self._calls.values():
             call.done.set()
@@ -96,5 +96,6 @@ class Window:
                 async with asyncio.timeout(PUBACK_TIMEOUT_S):
                     await event.wait()
             if self._answers == answers and not event.is_set():
-                self._drop()
-                raise Transient(f"the broker acknowledged nothing for {PUBACK_TIMEOUT_S:.0f} s")
+                reason = f"the broker acknowledged nothing for {PUBACK_TIMEOUT_S:.0f} s"
+                self._drop(reason)
+                raise Transient(reason)
