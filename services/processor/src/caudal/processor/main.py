@@ -30,6 +30,8 @@ async def build(service: Service) -> None:
     """Settings, adapters, handlers, entrypoints, parts."""
     settings, sql = ProcessorSettings(), SqlSettings()
     clock = SystemClock()
+    if ServiceSettings().migrate:
+        await bring_up_to_date()
     told = Counter(
         "caudal_processor_told", "What was committed and is told: by sink", ["sink"], registry=service.registry
     )

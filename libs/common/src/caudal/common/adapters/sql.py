@@ -5,6 +5,7 @@ Driver errors that mean "connection lost" come out as `Transient`, all others as
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -81,6 +82,8 @@ def open_engine(settings: SqlSettings) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # Statements that are run past SQLAlchemy's types write times the same way.
+        sqlite3.register_adapter(datetime, sqlite_time)
         engine = create_async_engine(url, pool_pre_ping=False, connect_args={"timeout": limit})
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -1,4 +1,4 @@
-"""Rows of the tables to the ledger's types and back."""
+"""Rows of the tables to the ledger's types and back. Tuples are in the order of the table's columns."""
 
 from typing import Any
 
@@ -27,18 +27,18 @@ def _text(value: object) -> str:
     return _json.encode(value).decode()
 
 
-def row_columns(point: str, row: Row) -> dict[str, Any]:
-    """A row of the ledger as columns."""
-    return {
-        "point": point,
-        "measured_at": row.at,
-        "received_at": row.received_at,
-        "device": row.device,
-        "provider": row.provider,
-        "measured_json": _text(row.measured),
-        "processed_json": _text(row.processed),
-        "state_json": _text(row.state),
-    }
+def row_columns(point: str, row: Row) -> tuple[Any, ...]:
+    """A row of the ledger as columns of ROWS."""
+    return (
+        point,
+        row.at,
+        row.received_at,
+        row.device,
+        row.provider,
+        _text(row.measured),
+        _text(row.processed),
+        _text(row.state),
+    )
 
 
 def row_from(columns: RowMapping) -> Row:
@@ -53,9 +53,9 @@ def row_from(columns: RowMapping) -> Row:
     )
 
 
-def head_columns(point: str, head: Head) -> dict[str, Any]:
-    """A head as columns."""
-    return {"point": point, "measured_at": head.at, "state_json": _text(head.state)}
+def head_columns(point: str, head: Head) -> tuple[Any, ...]:
+    """A head as columns of HEADS."""
+    return (point, head.at, _text(head.state))
 
 
 def head_from(columns: RowMapping) -> Head:
@@ -63,26 +63,26 @@ def head_from(columns: RowMapping) -> Head:
     return Head(columns["measured_at"], _state.decode(columns["state_json"]))
 
 
-def raw_columns(record: RawRecord) -> dict[str, Any]:
-    """A raw reading as columns. A NUL, which PostgreSQL can't hold, is written as in JSON."""
+def raw_columns(record: RawRecord) -> tuple[Any, ...]:
+    """A raw reading as columns of RAW."""
     reading = record.reading
-    return {
-        "id": record.id,
-        "device": record.device,
-        "point": record.point,
-        "inlet": record.inlet,
-        "provider": record.provider,
-        "window_id": record.window,
-        "source_format": record.source_format,
-        "measured_at": reading.measured_at,
-        "received_at": reading.received_at,
-        "logged_at": reading.logged_at,
-        "status": record.status,
-        "reason": record.reason,
-        "values_json": _text(reading.values),
-        "problems_json": _text(reading.problems),
-        "payload": reading.payload.replace("\x00", "\\u0000"),
-    }
+    return (
+        record.id,
+        record.device,
+        record.point,
+        record.inlet,
+        record.provider,
+        record.window,
+        record.source_format,
+        reading.measured_at,
+        reading.received_at,
+        reading.logged_at,
+        record.status,
+        _storable(record.reason),
+        _text(reading.values),
+        _text(reading.problems) if reading.problems else "{}",
+        _storable(reading.payload),
+    )
 
 
 def raw_from(columns: RowMapping) -> RawRecord:
@@ -108,33 +108,40 @@ def raw_from(columns: RowMapping) -> RawRecord:
     )
 
 
-def window_columns(record: RawRecord) -> dict[str, Any]:
-    """A reading of a batch window as the collector keeps it."""
-    return {
-        "unit": record.device,
-        "measured_at": record.reading.measured_at,
-        "received_at": record.reading.received_at,
-        "raw_id": record.id,
-        "window_id": record.window,
-        "source_format": record.source_format,
-        "row_json": _text(record.reading.values),
-    }
+def window_columns(record: RawRecord) -> tuple[Any, ...]:
+    """A reading of a batch window as columns of WINDOW_ROWS."""
+    reading = record.reading
+    return (
+        record.device,
+        reading.measured_at,
+        reading.received_at,
+        record.id,
+        record.window,
+        record.source_format,
+        _text(reading.values),
+    )
 
 
-def rejected_columns(rejected: Rejected) -> dict[str, Any]:
-    """A rejected payload as columns."""
-    return {
-        "id": rejected.id[:64],
-        "device": rejected.device,
-        "received_at": rejected.received_at,
-        "inlet": rejected.inlet,
-        "topic": rejected.topic[:255],
-        "reason": rejected.reason.replace("\x00", "\\u0000"),
-        "field": rejected.field.replace("\x00", "\\u0000") if rejected.field else None,
-        "payload": rejected.payload.replace("\x00", "\\u0000"),
-        "payload_encoding": rejected.payload_encoding,
-        "provider": rejected.provider,
-    }
+def rejected_columns(rejected: Rejected) -> tuple[Any, ...]:
+    """A rejected payload as columns of REJECTED; it was not replayed yet."""
+    return (
+        rejected.id[:64],
+        rejected.device,
+        rejected.received_at,
+        rejected.inlet,
+        rejected.topic[:255],
+        _storable(rejected.reason),
+        _storable(rejected.field) if rejected.field else None,
+        _storable(rejected.payload),
+        rejected.payload_encoding,
+        rejected.provider,
+        None,
+    )
+
+
+def _storable(text: str) -> str:
+    """`text` with NUL, which PostgreSQL can't hold, written as in JSON."""
+    return text.replace("\x00", "\\u0000") if "\x00" in text else text
 
 
 def outbox_body(entries: list[Entry]) -> bytes:

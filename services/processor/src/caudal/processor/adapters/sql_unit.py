@@ -29,24 +29,18 @@ class SqlLedgerUnit:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._statements = statements(connection.dialect.name)
-        self._rows: list[dict[str, Any]] = []
-        self._heads: dict[str, dict[str, Any]] = {}
+        self._rows: dict[tuple[str, datetime], tuple[Any, ...]] = {}
+        self._heads: dict[str, tuple[Any, ...]] = {}
         self._told: dict[Sink, list[Entry]] = {Sink.BUS: [], Sink.STORE: []}
 
     async def flush(self) -> None:
         """Write what was gathered."""
-        rows, heads = self._rows, list(self._heads.values())
-        self._rows, self._heads = [], {}
-        if rows:
-            await self._connection.execute(self._statements.put_row, rows)
-        if heads:
-            await self._connection.execute(self._statements.put_head, heads)
-        bodies = [
-            {"sink": sink, "body": mapping.outbox_body(entries)} for sink, entries in self._told.items() if entries
-        ]
-        self._told = {Sink.BUS: [], Sink.STORE: []}
-        if bodies:
-            await self._connection.execute(self._statements.enqueue, bodies)
+        rows, heads, told = self._rows, self._heads, self._told
+        self._rows, self._heads, self._told = {}, {}, {Sink.BUS: [], Sink.STORE: []}
+        await self._statements.put_row.run(self._connection, list(rows.values()))
+        await self._statements.put_head.run(self._connection, list(heads.values()))
+        bodies = [(sink.value, mapping.outbox_body(entries)) for sink, entries in told.items() if entries]
+        await self._statements.enqueue.run(self._connection, bodies)
 
     async def lock(self, points: Sequence[str]) -> dict[str, Head]:
         """Hold the heads of these points until the end, in one order for all replicas."""
@@ -55,8 +49,8 @@ class SqlLedgerUnit:
         heads = select(HEADS).where(HEADS.c.point.in_(points)).order_by(HEADS.c.point).with_for_update()
         found = (await self._connection.execute(heads)).mappings().all()
         if len(found) < len(points):
-            new = [{"point": point} for point in sorted(set(points) - {head["point"] for head in found})]
-            await self._connection.execute(self._statements.add_head, new)
+            new = [(point, None, None) for point in sorted(set(points) - {head["point"] for head in found})]
+            await self._statements.add_head.run(self._connection, new)
             found = (await self._connection.execute(heads)).mappings().all()
         return {head["point"]: mapping.head_from(head) for head in found if head["state_json"] is not None}
 
@@ -81,7 +75,7 @@ class SqlLedgerUnit:
 
     async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
         """Insert or replace rows."""
-        self._rows += [mapping.row_columns(point, row) for row in rows]
+        self._rows |= {(point, row.at): mapping.row_columns(point, row) for row in rows}
 
     async def save_heads(self, heads: dict[str, Head]) -> None:
         """Where the ledger of each of these points ends now."""
@@ -89,9 +83,7 @@ class SqlLedgerUnit:
 
     async def archive(self, records: Sequence[RawRecord]) -> None:
         """Keep raw readings; one that is there already stays as it is."""
-        if records:
-            columns = [mapping.raw_columns(record) for record in records]
-            await self._connection.execute(self._statements.add_raw, columns)
+        await self._statements.add_raw.run(self._connection, [mapping.raw_columns(record) for record in records])
 
     async def mark(self, records: Sequence[RawRecord]) -> None:
         """Set point, status and reason of raw readings that are kept already."""
@@ -119,15 +111,12 @@ class SqlLedgerUnit:
             key = (record.device, record.reading.measured_at)
             if key not in latest or _version(record) > _version(latest[key]):
                 latest[key] = record
-        if latest:
-            columns = [mapping.window_columns(record) for record in latest.values()]
-            await self._connection.execute(self._statements.put_window_row, columns)
+        columns = [mapping.window_columns(record) for record in latest.values()]
+        await self._statements.put_window_row.run(self._connection, columns)
 
     async def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep what could not be read; one that is there already stays as it is."""
-        if rejected:
-            columns = [mapping.rejected_columns(one) for one in rejected]
-            await self._connection.execute(self._statements.add_rejected, columns)
+        await self._statements.add_rejected.run(self._connection, [mapping.rejected_columns(one) for one in rejected])
 
     async def mark_replayed(self, rejected_id: str, at: datetime) -> bool:
         """Say that a rejected payload was published again; whether there is such a one."""
