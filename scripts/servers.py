@@ -33,11 +33,13 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+log=$(mktemp)
+quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }; }
+quietly apt-get update
 for package in "$@"; do
-    apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
-        echo "servers: $package is not to be had" >&2
+    quietly apt-get install -y --no-install-recommends "$package" || echo "servers: $package is not to be had" >&2
 done
+rm -f "$log"
 if [ -d /run/systemd/system ]; then
     for package in "$@"; do
         systemctl --quiet disable "$package" 2>/dev/null || true

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import logging
+import sys
 from datetime import UTC, datetime
+
+import structlog
 
 from caudal.cli.demo.run import Demo
 from caudal.cli.demo.scenario import POINT, Scenario, scenario
@@ -14,6 +18,7 @@ from caudal.cli.local.up import introduce
 
 async def demonstrate(platform: LocalPlatform, terminal: Terminal, *, once: bool, as_json: bool) -> int:
     """Run the demo; 0 if the platform did all it had to, 1 if not. Without `once` it goes on until cancelled."""
+    _keep_quiet()
     plan = scenario(datetime.now(UTC))
     terminal.say("Caudal is starting…")
     async with platform:
@@ -27,32 +32,49 @@ async def demonstrate(platform: LocalPlatform, terminal: Terminal, *, once: bool
                 terminal.say(f"[bold red]Not as it should be:[/] {words}")
         else:
             show(outcome, shortcomings)
-        if not once:
+        if once:
+            terminal.say("\nTo look around in it, run it without --once.")
+        else:
             _point_on(platform, plan, terminal)
             await asyncio.get_running_loop().create_future()
     return 1 if shortcomings else 0
 
 
+def _keep_quiet() -> None:
+    """Let the meter's connection to the bus speak of trouble only, and beside the result."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def _explain(plan: Scenario, terminal: Terminal) -> None:
     made = plan.journey
     terminal.say(
-        f"\nA meter with 0.1 pulses per litre counts the real flow of a pipeline branch, March to May 2022: "
-        f"{made.readings:,} readings,\nmoved by {plan.days:,} whole days, the most that leaves none in the future: "
-        f"{plan.first_at:%Y-%m-%d %H:%M} to {plan.last_at:%Y-%m-%d %H:%M} UTC.\n"
-        f"It loses power once and counts from 0 again, shows a single 0, repeats {made.duplicates} messages, lets "
-        f"{made.out_of_order} be overtaken,\nbrings {made.late} (a whole day) a day late, and sends {made.unreadable} "
-        "unreadable payloads.\n"
+        f"""
+A meter with 0.1 pulses per litre counts the real flow of a pipeline branch, March to May 2022:
+{made.readings:,} readings, moved by {plan.days:,} whole days, the most that leaves none in the future: {plan.first_at:%Y-%m-%d %H:%M} to \
+{plan.last_at:%Y-%m-%d %H:%M} UTC.
+It loses power once and counts from 0 again, shows a single 0, repeats {made.duplicates} messages, lets {made.out_of_order} be \
+overtaken, brings a whole day ({made.late} readings) a day late, and sends {made.unreadable} \
+unreadable payloads.
+"""
     )
 
 
 def _point_on(platform: LocalPlatform, plan: Scenario, terminal: Terminal) -> None:
-    day = f"from={plan.first_at:%Y-%m-%dT00:00:00Z}&to={plan.last_at:%Y-%m-%dT23:59:59Z}"
-    terminal.say("\n[bold]Where to look next[/]  (log in with the address and password above)")
-    terminal.say(f"  {platform.url}/docs")
+    assert platform.admin is not None
+    credentials = json.dumps({"email": platform.admin.email, "password": platform.admin.password})
+    span = f"from={plan.first_at:%Y-%m-%dT00:00:00Z}&to={plan.last_at:%Y-%m-%dT23:59:59Z}"
+    telemetry = f"{platform.url}/api/telemetry"
     terminal.say(
-        f"  daily volume     {platform.url}/api/telemetry/data/?point={POINT}&variables=total&every=1d&{day}"
-        "&function=increase"
+        f"""
+[bold]Where to look next[/]
+  every call, to be tried out   {platform.url}/docs
+  a token for the calls below   TOKEN=$(curl -s {platform.url}/api/auth/login --json '{credentials}' | cut -d'"' -f4)
+  volume by day                 curl -H "Authorization: Bearer $TOKEN" \
+'{telemetry}/data/?point={POINT}&variables=total&every=1d&function=increase&{span}'
+  readings as they came         curl -H "Authorization: Bearer $TOKEN" '{telemetry}/raw/?point={POINT}'
+  what could not be read        curl -H "Authorization: Bearer $TOKEN" '{telemetry}/rejected/'
+Ctrl-C ends it.""",
     )
-    terminal.say(f"  as they came     {platform.url}/api/telemetry/raw/?point={POINT}")
-    terminal.say(f"  the unreadable   {platform.url}/api/telemetry/rejected/")
-    terminal.say("Ctrl-C ends it.")

@@ -33,8 +33,9 @@ async def listening(port: int) -> None:
         await asyncio.sleep(POLL_S)
 
 
-async def ready(ports: Iterable[int]) -> None:
-    """Return once /health/ready says 200 on all of `ports`."""
+async def ready(ports: Iterable[int], broker: int) -> None:
+    """Return once the broker listens and /health/ready says 200 on all of `ports`."""
+    await listening(broker)
     for port in ports:
         while await status_of(port, "/health/ready") != 200:
             await asyncio.sleep(POLL_S)

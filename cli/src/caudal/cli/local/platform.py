@@ -1,6 +1,5 @@
 """The platform of one folder: broker, migrations and services, started together and stopped together."""
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,9 @@ from caudal.cli.local.broker import BrokerKind, broker_command, chosen_kind
 from caudal.cli.local.folder import DataFolder, Instance
 from caudal.cli.local.ports import LOOPBACK, free_ports, is_free, wanted_port
 from caudal.cli.local.process import ChildProcess
-from caudal.cli.local.services import SERVICES, Service, common_environment, service_environment
+from caudal.cli.local.services import SERVICES, common_environment, service_environment
 from caudal.cli.local.supervisor import Supervisor
 from caudal.cli.local.terminal import Terminal
-from caudal.common.domain.errors import Permanent
 
 START_TIMEOUT_S = 60.0
 USUAL_MQTT_PORT = 1883
@@ -97,12 +95,11 @@ class LocalPlatform:
             common |= {"CAUDAL_ADMIN_EMAIL": self.admin.email, "CAUDAL_ADMIN_PASSWORD": self.admin.password}
         command = broker_command(self.broker_kind, self.folder.broker, self.mqtt_port)
         await self._supervisor.start(self._child("broker", command, os.environ, SIGTERM))
-        await self._supervisor.until(self._prepare(common), START_TIMEOUT_S)
         ports = [*free_ports(len(SERVICES) - 1), self.api_port]
         for service, port in zip(SERVICES, ports, strict=True):
             environment = service_environment(service, common, port)
             await self._supervisor.start(self._child(service.name, service.command(), environment, SIGKILL))
-        await self._supervisor.until(health.ready(ports), START_TIMEOUT_S)
+        await self._supervisor.until(health.ready(ports, self.mqtt_port), START_TIMEOUT_S)
         self._supervisor.keep_running()
         self.folder.remember(Instance(os.getpid(), self.api_port, self.mqtt_port))
 
@@ -115,21 +112,6 @@ class LocalPlatform:
         last = self.folder.instance()
         liked = (last.mqtt_port, USUAL_MQTT_PORT) if last else (USUAL_MQTT_PORT,)
         self.mqtt_port = next(filter(is_free, liked), None) or free_ports(1)[0]
-
-    async def _prepare(self, environment: Mapping[str, str]) -> None:
-        """Bring all tables up to date while the broker comes up."""
-        migrations = [self._migrate(service, environment) for service in SERVICES if service.has_tables]
-        await asyncio.gather(health.listening(self.mqtt_port), *migrations)
-
-    async def _migrate(self, service: Service, environment: Mapping[str, str]) -> None:
-        migration = self._child(f"{service.name}-migrate", service.command("migrate"), environment, SIGKILL)
-        await migration.start()
-        try:
-            if await migration.run() != 0:
-                said = "\n".join(f"  {line}" for line in migration.last_lines)
-                raise Permanent(f"the tables of {service.name} cannot be brought up to date:\n{said}")
-        finally:
-            await migration.stop()
 
     def _child(self, name: str, command: Sequence[str], environment: Mapping[str, str], death: int) -> ChildProcess:
         log = self.folder.logs / f"{name}.log"

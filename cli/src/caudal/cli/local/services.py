@@ -18,16 +18,15 @@ class Service:
 
     name: str
     module: str
-    has_tables: bool
 
     def command(self, *arguments: str) -> list[str]:
         """What runs it, or one of its subcommands."""
         return [sys.executable, "-m", self.module, *arguments]
 
 
-INGEST = Service("ingest", "caudal.ingest", has_tables=False)
-PROCESSOR = Service("processor", "caudal.processor", has_tables=True)
-GATEWAY_API = Service("gateway-api", "caudal.gateway_api", has_tables=True)
+INGEST = Service("ingest", "caudal.ingest")
+PROCESSOR = Service("processor", "caudal.processor")
+GATEWAY_API = Service("gateway-api", "caudal.gateway_api")
 SERVICES = (PROCESSOR, INGEST, GATEWAY_API)
 """In the order in which they are started: who keeps before who hands on; the door last."""
 
@@ -49,4 +48,5 @@ def common_environment(folder: DataFolder, mqtt_port: int) -> dict[str, str]:
 def service_environment(service: Service, common: Mapping[str, str], port: int) -> dict[str, str]:
     """What one service finds in its environment; on `port` it tells its health, gateway-api serves all it has."""
     kind = "API" if service is GATEWAY_API else "HEALTH"
-    return {**common, f"CAUDAL_{kind}_HOST": LOOPBACK, f"CAUDAL_{kind}_PORT": str(port), "CAUDAL_LOG_FORMAT": "json"}
+    own = {f"CAUDAL_{kind}_HOST": LOOPBACK, f"CAUDAL_{kind}_PORT": str(port)}
+    return {**common, **own, "CAUDAL_LOG_FORMAT": "json", "CAUDAL_MIGRATE": "true"}

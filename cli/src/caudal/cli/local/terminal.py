@@ -27,7 +27,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """One line of ours; rich's markup is understood."""
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True)
 
     def show_log(self, name: str, line: str) -> None:
         """Show a line of a service's log if it is a warning or worse; the log has them all."""
@@ -39,4 +39,6 @@ class Terminal:
         if entry.level in SHOWN_LEVELS and now - self._shown.get(key, -REPEATED_AFTER_S) >= REPEATED_AFTER_S:
             self._shown[key] = now
             style = SHOWN_LEVELS[entry.level]
-            self.console.print(f"[{style}]{name}: {escape(entry.event[:300])}[/] (more in logs/{name}.log)")
+            self.console.print(
+                f"[{style}]{name}: {escape(entry.event[:300])}[/] (more in logs/{name}.log)", soft_wrap=True
+            )

@@ -25,6 +25,8 @@ class ServiceSettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     data_dir: Path = Path(".caudal")
     """Files that this service keeps: batch windows, the embedded store, SQLite."""
+    migrate: bool = False
+    """Whether a service brings its tables up to date before it starts. For one replica: others would not wait."""
 
 
 class MqttSettings(Section):
