@@ -10,7 +10,6 @@ import msgspec
 
 from caudal.common.domain.readings import Flag, Inlet
 
-
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant with a zone; a naive time is refused."""
 
@@ -22,7 +21,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # ---------------------------------------------------------------- telemetry
 
 
-class RawReading(Message, kw_only=True):
+class RawReading(Message, frozen=True, kw_only=True):
     """What a device gave for one instant, before any judgement."""
 
     measured_at: Time
@@ -39,7 +38,7 @@ class RawReading(Message, kw_only=True):
     """The reading as it came, as text; kept 30 days."""
 
 
-class RawReadings(Message, kw_only=True):
+class RawReadings(Message, frozen=True, kw_only=True):
     """One or more readings of one device, in order of arrival."""
 
     device: str
@@ -52,7 +51,7 @@ class RawReadings(Message, kw_only=True):
     """`csv` or `parquet` for a window."""
 
 
-class ProcessedValue(Message, kw_only=True):
+class ProcessedValue(Message, frozen=True, kw_only=True):
     """One variable at one instant after the fold."""
 
     value: float | None
@@ -64,7 +63,7 @@ class ProcessedValue(Message, kw_only=True):
     """The constants that turned `measured` into `value`."""
 
 
-class ProcessedReading(Message, kw_only=True):
+class ProcessedReading(Message, frozen=True, kw_only=True):
     """All variables of one instant after the fold."""
 
     measured_at: Time
@@ -76,7 +75,7 @@ class ProcessedReading(Message, kw_only=True):
     """Variables that had a value in the earlier version and have none now."""
 
 
-class ProcessedReadings(Message, kw_only=True):
+class ProcessedReadings(Message, frozen=True, kw_only=True):
     """One or more processed readings of one point, ordered by `measured_at`."""
 
     device: str
@@ -85,7 +84,7 @@ class ProcessedReadings(Message, kw_only=True):
     provider: str | None = None
 
 
-class Rejected(Message, kw_only=True):
+class Rejected(Message, frozen=True, kw_only=True):
     """Something that could not be read, kept whole with the reason."""
 
     id: str
@@ -103,7 +102,7 @@ class Rejected(Message, kw_only=True):
     provider: str | None = None
 
 
-class Alert(Message, kw_only=True):
+class Alert(Message, frozen=True, kw_only=True):
     """A rule found something that somebody should know."""
 
     id: str
@@ -118,7 +117,7 @@ class Alert(Message, kw_only=True):
     detail: str = ""
 
 
-class Submission(Message, kw_only=True):
+class Submission(Message, frozen=True, kw_only=True):
     """What became of one submission to an authority."""
 
     id: str
@@ -131,7 +130,7 @@ class Submission(Message, kw_only=True):
     detail: str = ""
 
 
-class ConfigChanged(Message, kw_only=True):
+class ConfigChanged(Message, frozen=True, kw_only=True):
     """The catalog entry of this device is new, changed or gone: forget what you cached."""
 
     device: str
@@ -140,7 +139,7 @@ class ConfigChanged(Message, kw_only=True):
     changed_at: Time
 
 
-class Push(Message, kw_only=True):
+class Push(Message, frozen=True, kw_only=True):
     """What a provider handed in over HTTP, not yet read."""
 
     id: str
@@ -153,7 +152,7 @@ class Push(Message, kw_only=True):
     """utf-8: text; base64: bytes; gzip: base64 of compressed bytes, where the body is large."""
 
 
-class Command(Message, kw_only=True):
+class Command(Message, frozen=True, kw_only=True):
     """An order, answered by a `Result` of the same id."""
 
     id: str
@@ -161,7 +160,7 @@ class Command(Message, kw_only=True):
     params: dict[str, Any] = {}
 
 
-class Result(Message, kw_only=True):
+class Result(Message, frozen=True, kw_only=True):
     """What became of a command."""
 
     id: str
@@ -173,7 +172,7 @@ class Result(Message, kw_only=True):
 # ---------------------------------------------------------------- cameras and edge gateways, as edge devices send them
 
 
-class CameraStatus(Message, kw_only=True):
+class CameraStatus(Message, frozen=True, kw_only=True):
     """How a camera is doing."""
 
     online: bool
@@ -186,7 +185,7 @@ class CameraStatus(Message, kw_only=True):
     recording: bool = False
 
 
-class CameraStats(Message, kw_only=True):
+class CameraStats(Message, frozen=True, kw_only=True):
     """What a camera's stream moved."""
 
     viewers: int = 0
@@ -196,7 +195,7 @@ class CameraStats(Message, kw_only=True):
     """ms"""
 
 
-class CameraEvent(Message, kw_only=True):
+class CameraEvent(Message, frozen=True, kw_only=True):
     """Something a camera saw."""
 
     type: str
@@ -207,7 +206,7 @@ class CameraEvent(Message, kw_only=True):
     snapshot_url: str | None = None
 
 
-class CameraRegistration(Message, kw_only=True):
+class CameraRegistration(Message, frozen=True, kw_only=True):
     """A camera that an edge gateway found."""
 
     name: str
@@ -218,7 +217,7 @@ class CameraRegistration(Message, kw_only=True):
     """Of onvif, motion, audio, ptz."""
 
 
-class RecordingMade(Message, kw_only=True):
+class RecordingMade(Message, frozen=True, kw_only=True):
     """One recording segment, finished."""
 
     started_at: Time
@@ -227,7 +226,7 @@ class RecordingMade(Message, kw_only=True):
     file_size_mb: float
 
 
-class CameraConfig(Message, kw_only=True):
+class CameraConfig(Message, frozen=True, kw_only=True):
     """What a camera should do; None leaves it as it is."""
 
     fps: float | None = None
@@ -237,7 +236,7 @@ class CameraConfig(Message, kw_only=True):
     motionDetection: bool | None = None
 
 
-class GatewayHeartbeat(Message, kw_only=True):
+class GatewayHeartbeat(Message, frozen=True, kw_only=True):
     """A sign of life of an edge gateway."""
 
     timestamp: Time
@@ -251,7 +250,7 @@ class GatewayHeartbeat(Message, kw_only=True):
     """%"""
 
 
-class GatewayStats(Message, kw_only=True):
+class GatewayStats(Message, frozen=True, kw_only=True):
     """What an edge gateway's streams moved."""
 
     timestamp: Time
@@ -259,7 +258,7 @@ class GatewayStats(Message, kw_only=True):
     bytesTransferred: int = 0
 
 
-class GatewayStatus(Message, kw_only=True):
+class GatewayStatus(Message, frozen=True, kw_only=True):
     """Whether an edge gateway is there; its Last Will says it is not."""
 
     online: bool
