@@ -62,7 +62,7 @@ def checked_names(point: str, variables: Sequence[str]) -> list[str]:
 
 
 async def pages(
-    source: SeriesSource, point: str, variables: Sequence[str], start: int, end: int, page: int = PAGE
+    source: SeriesSource, point: str, variables: Sequence[str], start: int, end: int, page: int
 ) -> AsyncIterator[Track]:
     """The instants of [start, end) at which any of `variables` has a value, `page` at a time."""
     whole = not variables
@@ -150,7 +150,7 @@ async def _recompute(
     """Put the groups of `span` into `merged`, computed from its values."""
     variables = list(merged.columns)
     tallies: dict[tuple[str, int], Tally] = {}
-    async for track in pages(source, point, variables, *span):
+    async for track in pages(source, point, variables, *span, PAGE):
         for variable, column in track.columns.items():
             for time, value in zip(track.times, column, strict=True):
                 if value is not None:

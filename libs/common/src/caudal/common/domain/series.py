@@ -83,19 +83,18 @@ class Track:
 def overlaid(tracks: Sequence[Track], variables: Sequence[str], limit: int) -> Track:
     """The first `limit` instants of all tracks as one, each once; a later track's values go over an earlier one's.
 
-    Exact as long as every track that was cut off was so after `limit` instants or more.
+    No track may have been cut off before its `limit`th instant: then nothing that was cut off could be among the first.
     """
     held = [track for track in tracks if track.times]
     if len(held) == 1 and len(held[0].times) <= limit and len(held[0].columns) == len(variables):
         return held[0]
-    horizon = min((track.times[-1] for track in held if not track.whole), default=None)
     merged = {variable: _values_of(held, variable) for variable in variables}
     times = sorted(set().union(*merged.values()))
-    known = [time for time in times if horizon is None or time <= horizon][:limit]
+    first = times[:limit]
     columns: dict[str, list[float | None]] = {
-        variable: [values.get(time) for time in known] for variable, values in merged.items()
+        variable: [values.get(time) for time in first] for variable, values in merged.items()
     }
-    return Track(known, columns, whole=horizon is None and len(known) == len(times))
+    return Track(first, columns, whole=len(first) == len(times) and all(track.whole for track in held))
 
 
 def _values_of(tracks: Iterable[Track], variable: str) -> dict[int, float]:

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from caudal.common.adapters import series_reads
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Function, Sample, SeriesRow, TelemetryStore
 from caudal.common.testing.store_rows import (
     BASE,
     EVER,
     HOUR,
+    LONG_AGO,
     MICROSECOND,
     MINUTE,
     all_rows,
@@ -83,6 +85,26 @@ class ReadingLaws:
         }.items():
             [hour] = await store.aggregate("well-1", ["flow"], at(0), at(60), HOUR, Function(function))
             assert hour.values["flow"] == pytest.approx(value), function
+
+    async def test_an_answer_may_be_made_of_many_pages(
+        self, store: TelemetryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [row(n, provider=f"p{n % 3}", base=LONG_AGO, total=n * 2.0, flow=float(n)) for n in range(100)]
+        rows += [row(n, provider="p9", base=LONG_AGO, flow=n + 0.5, level=1.0) for n in range(0, 100, 5)]
+        await store.write(rows)
+
+        async def answers() -> list[object]:
+            minutes = [
+                await store.aggregate("well-1", ["flow", "total", "level"], *EVER, every, function)
+                for every in (MINUTE, 3 * MINUTE, HOUR)
+                for function in (Function.SUM, Function.INCREASE)
+            ]
+            return [await all_rows(store), await flows(store, "flow", "level"), *minutes]
+
+        at_once = await answers()
+        monkeypatch.setattr(series_reads, "PAGE", 7)
+        assert await answers() == at_once
+        assert await store.trim("well-1", 10, LONG_AGO + 90 * MINUTE) == 90
 
     async def test_a_time_without_zone_is_refused(self, store: TelemetryStore) -> None:
         naive = BASE.replace(tzinfo=None)
