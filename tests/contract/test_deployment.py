@@ -1,44 +1,21 @@
 """What is shipped for containers agrees with itself and with the code."""
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from caudal.cli.local.broker import MOSQUITTO_SETTINGS
 from caudal.cli.local.services import SERVICES
+from composition import composition, resolved
 
 ROOT = Path(__file__).parents[2]
 
 
-def compose() -> list[str]:
-    """The command that reads compose files here, old or new."""
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    if shutil.which("docker"):
-        plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-        if plugin.returncode == 0:
-            return ["docker", "compose"]
-    pytest.skip("needs docker-compose")
-
-
-def resolved(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*compose(), "--project-directory", str(ROOT), *arguments, "config"]
-    environment = {"PATH": os.environ["PATH"]}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
-
-
 @pytest.fixture(scope="module")
-def composition() -> dict[str, Any]:
-    done = resolved("--env-file", str(ROOT / ".env.example"))
-    assert done.returncode == 0, done.stderr
-    parsed: dict[str, Any] = yaml.safe_load(done.stdout)
-    return parsed
+def composed() -> dict[str, Any]:
+    return composition()
 
 
 def test_compose_without_secrets_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
@@ -48,19 +25,19 @@ def test_compose_without_secrets_is_refused_and_says_what_to_do(tmp_path: Path) 
     assert "copy .env.example to .env" in done.stderr
 
 
-def test_compose_runs_every_service_after_what_it_needs(composition: dict[str, Any]) -> None:
+def test_compose_runs_every_service_after_what_it_needs(composed: dict[str, Any]) -> None:
     for service in SERVICES:
-        entry = composition["services"][service.name]
+        entry = composed["services"][service.name]
         assert entry["command"] == ["python", "-m", service.module]
         assert entry["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
         assert entry["depends_on"]["mosquitto"]["condition"] == "service_healthy"
 
 
 def test_every_server_of_compose_has_a_health_check_and_keeps_its_data_in_a_named_volume(
-    composition: dict[str, Any],
+    composed: dict[str, Any],
 ) -> None:
     for name in ("mosquitto", "postgres", "influxdb", "redis"):
-        entry = composition["services"][name]
+        entry = composed["services"][name]
         assert entry["healthcheck"]["test"]
         assert name in [v["source"] if isinstance(v, dict) else v.split(":")[0] for v in entry["volumes"]]
 

@@ -3,19 +3,14 @@
 SUBACK says "granted" for what is forbidden too, so nothing here looks at it.
 """
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import aiomqtt
 import pytest
 
 from caudal.common.bus.topics import CATALOGUE, TELEMETRY_UPLINK, ZIGBEE_UPLINK, Topic
-from servers.process import Server
+from servers.deployed_mosquitto import DeployedMosquitto
 
-DEPLOYED = Path(__file__).parents[2] / "deploy" / "mosquitto"
 SERVICES = ("ingest", "processor", "gateway-api")
 REPLAYED = (TELEMETRY_UPLINK, ZIGBEE_UPLINK)
 """Where gateway-api publishes a rejected payload again."""
@@ -24,46 +19,10 @@ EVERYTHING = "\nuser observer\ntopic readwrite #\n"
 TIMEOUT_S = 15
 
 
-class DeployedMosquitto(Server):
-    """Mosquitto started by the shipped script on the shipped configuration, on a port and in a folder of its own."""
-
-    name = "deployed-mosquitto"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.config, self.data = folder / "config", folder / "data"
-        for place in (*folder.parents[:2], folder):
-            place.chmod(0o755)
-        self.config.mkdir()
-        self.data.mkdir()
-        settings = (DEPLOYED / "mosquitto.conf").read_text()
-        settings = settings.replace("listener 1883", f"listener {self.port} 127.0.0.1")
-        settings = settings.replace("/mosquitto/data", str(self.data)).replace("/mosquitto/config", str(self.config))
-        (self.config / "mosquitto.conf").write_text(settings)
-        (self.config / "acl").write_text((DEPLOYED / "acl").read_text() + EVERYTHING)
-
-    def command(self) -> Sequence[str]:
-        return ["/bin/sh", str(DEPLOYED / "start.sh")]
-
-    def environment(self) -> dict[str, str]:
-        secrets = {f"MQTT_PASSWORD_{name.upper().replace('-', '_')}": f"pw {name}" for name in SERVICES}
-        places = {"MOSQUITTO_CONFIG": str(self.config), "MOSQUITTO_DATA": str(self.data)}
-        return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", **secrets, **places}
-
-    def add_account(self, name: str) -> None:
-        """As an administrator adds a device."""
-        passwords = self.data / "passwords"
-        subprocess.run(["mosquitto_passwd", "-b", passwords, name, f"pw {name}"], check=True)
-        if os.geteuid() == 0:
-            shutil.chown(passwords, "mosquitto")
-
-    def client(self, user: str, password: str | None = None) -> aiomqtt.Client:
-        return aiomqtt.Client(self.host, self.port, username=user, password=password or f"pw {user}")
-
-
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedMosquitto]:
-    server = DeployedMosquitto(tmp_path_factory.mktemp("deployed"))
+    secrets = {f"MQTT_PASSWORD_{name.upper().replace('-', '_')}": f"pw {name}" for name in SERVICES}
+    server = DeployedMosquitto(tmp_path_factory.mktemp("deployed"), secrets, EVERYTHING)
     with server:
         server.stop()
         for name in ("observer", "meter-1", "ranch"):

@@ -50,14 +50,15 @@ def _keep_quiet() -> None:
 
 def _explain(plan: Scenario, terminal: Terminal) -> None:
     made = plan.journey
+    first, last = (f"{at:%Y-%m-%d %H:%M}" for at in (plan.first_at, plan.last_at))
     terminal.say(
         f"""
 A meter with 0.1 pulses per litre counts the real flow of a pipeline branch, March to May 2022:
-{made.readings:,} readings, moved by {plan.days:,} whole days, the most that leaves none in the future: {plan.first_at:%Y-%m-%d %H:%M} to \
-{plan.last_at:%Y-%m-%d %H:%M} UTC.
-It loses power once and counts from 0 again, shows a single 0, repeats {made.duplicates} messages, lets {made.out_of_order} be \
-overtaken, brings a whole day ({made.late} readings) a day late, and sends {made.unreadable} \
-unreadable payloads.
+{made.readings:,} readings, moved by {plan.days:,} whole days, the most that leaves none in the future:
+{first} to {last} UTC.
+It loses power once and counts from 0 again, shows a single 0, repeats {made.duplicates} messages,
+lets {made.out_of_order} be overtaken, brings a whole day ({made.late} readings) a day late, and sends
+{made.unreadable} unreadable payloads.
 """
     )
 
