@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
@@ -10,7 +11,10 @@ import pytest
 from aiohttp import web
 
 from caudal.common.adapters.clock import SystemClock
+from caudal.common.adapters.influx import influxql
 from caudal.common.adapters.influx.http import InfluxHttp
+from caudal.common.adapters.influx.line_protocol import body
+from caudal.common.adapters.influx.server import Span
 from caudal.common.adapters.influx.server_v1 import InfluxV1
 from caudal.common.adapters.influx.store import InfluxStore
 from caudal.common.adapters.store import open_store
@@ -18,6 +22,7 @@ from caudal.common.domain.errors import Transient
 from caudal.common.domain.series import micros
 from caudal.common.ports import Function, RowRefused, SeriesRow, TelemetryStore
 from caudal.common.settings import StoreSettings
+from caudal.common.testing.store_laws_of_writing import HOSTILE
 from caudal.common.testing.store_rows import BASE, EVER, HOUR, LONG_AGO, MINUTE, RETENTION, all_rows, at, flows, row
 from servers.influx import Influx1, Influx2
 from stores import store_settings
@@ -256,6 +261,21 @@ async def test_a_limit_on_the_servers_answers_cuts_nothing_off(tmp_path: Path) -
             assert len(await all_rows(store)) == 60
             minutes = await store.aggregate("well-1", ["flow"], BASE, at(40), MINUTE, Function.SUM)
             assert [sample.values["flow"] for sample in minutes] == [float(minute) for minute in range(40)]
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name and not set(name) & set("\\\n\0")])
+async def test_even_names_that_are_never_let_in_could_do_no_harm(influx1: Influx1, name: str) -> None:
+    bucket, span = store_settings(influx1).influx_bucket, (micros(at(0)), micros(at(1)))
+    async with aclosing(InfluxHttp(influx1.url, None, 10.0)) as http:
+        server = InfluxV1(http)
+        await server.set_up({bucket: None})
+        await server.write(bucket, body([SeriesRow(name, at(0), {name: 1.5}, name), row(0, flow=2.0)]))
+        asked = [influxql.values(bucket, point, [name, "flow"], *span, 9) for point in (name, "x")]
+        [[mine], nobodys] = await http.query(bucket, asked)
+        assert (mine.values, mine.tags, nobodys) == ([[micros(at(0)), 1.5, None]], {"provider": name}, [])
+        await server.delete(bucket, [Span(name, *span)])
+        [left] = await http.query(bucket, ['SELECT "flow" FROM "telemetry"'])
+        assert left[0].values == [[micros(at(0)), 2.0]]
 
 
 class Interrupted(InfluxV1):

@@ -43,7 +43,7 @@ class InfluxHttp:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()

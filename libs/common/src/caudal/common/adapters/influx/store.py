@@ -53,7 +53,7 @@ class InfluxStore:
     async def close(self) -> None:
         """Close the connections."""
         await self._server.close()
-        await self._http.close()
+        await self._http.aclose()
 
     @asynccontextmanager
     async def _ready(self) -> AsyncIterator[None]:
