@@ -17,7 +17,7 @@ def subscription(order: Order, group: str = "ingest") -> Subscription:
     async def command(deliveries: Sequence[Delivery]) -> None:
         await order([command_of(delivery) for delivery in deliveries])
 
-    return Subscription((topics.WINDOW_COMMAND.filter(shared=group),), command, name="windows")
+    return Subscription((topics.WINDOW_COMMAND.filter(shared=f"{group}-windows"),), command, name="windows")
 
 
 def command_of(delivery: Delivery) -> tuple[str, Command]:

@@ -62,7 +62,8 @@ def subscriptions(
             forget(delivery.topic.split("/")[1])
 
     def divided(name: str, plain: str, handler: BatchHandler) -> Subscription:
-        filters = (f"$share/{pace.group}/{plain}",)
+        # A group for each filter: the embedded broker takes groups of one name for one, whatever they listen to.
+        filters = (f"$share/{pace.group}-{name}/{plain}",)
         return Subscription(filters, handler, max_batch=pace.max_batch, linger_s=pace.linger_s, name=name)
 
     return [

@@ -60,14 +60,17 @@ class BusEntrypoint:
         """A batch that still believes a device unknown must be committed before the device is claimed."""
 
     def subscriptions(self, linger_s: float) -> list[Subscription]:
-        """What the processor listens to; replicas share all but news of the catalog."""
-        group = "processor"
+        """What the processor listens to; replicas share all but news of the catalog.
+
+        A group for each filter: the embedded broker takes groups of one name for one, whatever they listen to.
+        """
+        raw = topics.TELEMETRY_RAW.filter(shared="processor")
+        rejected = topics.TELEMETRY_REJECTED.filter(shared="processor-rejected")
+        command = topics.TELEMETRY_COMMAND.filter(shared="processor-command")
         return [
-            Subscription((topics.TELEMETRY_RAW.filter(shared=group),), self.take_raw, linger_s=linger_s, name="raw"),
-            Subscription((topics.TELEMETRY_REJECTED.filter(shared=group),), self.take_rejected, name="rejected"),
-            Subscription(
-                (topics.TELEMETRY_COMMAND.filter(shared=group),), self.take_command, max_batch=1, name="command"
-            ),
+            Subscription((raw,), self.take_raw, linger_s=linger_s, name="raw"),
+            Subscription((rejected,), self.take_rejected, name="rejected"),
+            Subscription((command,), self.take_command, max_batch=1, name="command"),
             Subscription((topics.TELEMETRY_CONFIG.filter(),), self.take_config, name="config"),
         ]
 
