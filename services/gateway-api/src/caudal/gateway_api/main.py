@@ -64,6 +64,8 @@ async def build(service: Service) -> None:
     """Settings, adapters, handlers, entrypoints, parts."""
     settings, common, sql = GatewaySettings(), ServiceSettings(), SqlSettings()
     clock = SystemClock()
+    if common.migrate:
+        await bring_up_to_date()
 
     engine = open_engine(sql)
     service.part("database", check=partial(ping, engine), stop=engine.dispose)

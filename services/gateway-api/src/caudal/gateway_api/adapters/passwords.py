@@ -1,6 +1,8 @@
 """argon2 off the event loop, a few at a time."""
 
 import asyncio
+import secrets
+from functools import cached_property
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -19,7 +21,6 @@ class Argon2Passwords:
     def __init__(self, hasher: Argon2Hasher | None = None) -> None:
         self._hash = PasswordHash((hasher or Argon2Hasher(),))
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._nobody = self._hash.hash("nobody has this password")
 
     async def hashed(self, password: str) -> str:
         async with self._turn:
@@ -32,7 +33,16 @@ class Argon2Passwords:
         except TimeoutError as error:
             raise Transient("too many logins at once") from error
         try:
-            matches = await asyncio.to_thread(self._hash.verify, password, hashed or self._nobody)
+            matches = await asyncio.to_thread(self._compare, password, hashed)
         finally:
             self._turn.release()
         return matches and hashed is not None
+
+    def _compare(self, password: str, hashed: str | None) -> bool:
+        nobody = self._nobody
+        return self._hash.verify(password, nobody if hashed is None else hashed)
+
+    @cached_property
+    def _nobody(self) -> str:
+        """A hash of what nobody can type, made at the first login whoever it is of."""
+        return self._hash.hash(secrets.token_hex(32))

@@ -138,7 +138,7 @@ class _SqlCatalogEdit:
 
     async def devices_of(self, provider: str) -> list[tuple[str, str]]:
         query = sa.select(points.c.code, points.c.device).where(points.c.provider == provider)
-        return [(code, device) for code, device in (await self._connection.execute(query)).tuples()]
+        return [(code, device) for code, device in await self._connection.execute(query)]
 
     async def journal(self, change: Change) -> None:
         row = {

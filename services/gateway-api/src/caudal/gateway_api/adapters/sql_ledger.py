@@ -98,7 +98,7 @@ class SqlLedger:
     async def summary(self, point: str, devices: Sequence[str]) -> Summary:
         async with reading(self._engine) as connection:
             statuses = await _raw_by_status(connection, point, devices)
-            count, first, last = (await connection.execute(_reading_span(point))).tuples().one()
+            count, first, last = (await connection.execute(_reading_span(point))).one()
             return Summary(
                 point=point,
                 device=devices[-1],
@@ -123,7 +123,7 @@ class SqlLedger:
         )
         found: dict[datetime, dict[str, list[str]]] = {}
         async with reading(self._engine) as connection:
-            for at, variable, flag in (await connection.execute(query)).tuples():
+            for at, variable, flag in await connection.execute(query):
                 found.setdefault(at, {}).setdefault(variable, []).append(flag)
         return found
 
@@ -195,7 +195,7 @@ async def _raw_by_status(connection: AsyncConnection, point: str, devices: Seque
         .group_by(ledger_raw.c.status)
         .order_by(ledger_raw.c.status)
     )
-    return dict((await connection.execute(query)).tuples().all())
+    return {name: int(count) for name, count in await connection.execute(query)}
 
 
 def _reading_span(point: str) -> sa.Select[int, datetime | None, datetime | None]:
@@ -215,7 +215,7 @@ def _late(point: str, devices: Sequence[str]) -> sa.Select[int]:
 async def _flag_counts(connection: AsyncConnection, point: str) -> dict[str, int]:
     view = ledger_flags.c
     query = sa.select(view.flag, sa.func.count()).where(view.point == point).group_by(view.flag).order_by(view.flag)
-    return dict((await connection.execute(query)).tuples().all())
+    return {name: int(count) for name, count in await connection.execute(query)}
 
 
 def _rejected_count(devices: Sequence[str]) -> sa.Select[int]:

@@ -1,6 +1,6 @@
 """Partial changes to what is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from caudal.common.domain.errors import InvalidInput
@@ -8,13 +8,19 @@ from caudal.common.domain.errors import InvalidInput
 MAX_DEPTH = 32
 
 
-def merged(current: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """`current` with what `patch` says, as RFC 7396 has it: objects are merged, null removes, the rest replaces."""
+def merged(current: Mapping[str, Any], patch: Mapping[str, Any], whole: Collection[str] = ()) -> dict[str, Any]:
+    """`current` with what `patch` says, as RFC 7396 has it: objects are merged, null removes, the rest replaces.
+
+    Args:
+        current: What is there.
+        patch: What changes.
+        whole: Fields that are replaced even if they are objects.
+    """
     result = dict(current)
     for name, value in patch.items():
         if value is None:
             result.pop(name, None)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping) and name not in whole:
             inner = result.get(name)
             result[name] = merged(inner if isinstance(inner, Mapping) else {}, value)
         else:

@@ -20,19 +20,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 """What any route may answer besides."""
 
 
-class Room(APIRouter):
-    """A router whose paths are served with and without the slash at the end; the documentation shows one."""
-
-    def add_api_route(self, path: str, endpoint: Any, **kwargs: Any) -> None:
-        """Serve `path` and its twin."""
-        super().add_api_route(path, endpoint, **kwargs)
-        twin = path[:-1] if path.endswith("/") else f"{path}/"
-        super().add_api_route(twin, endpoint, **(kwargs | {"include_in_schema": False}))
-
-
-def room(tag: str) -> Room:
+def room(tag: str) -> APIRouter:
     """A router for one room of the API."""
-    return Room(tags=[tag], responses=PROBLEMS)
+    return APIRouter(tags=[tag], responses=PROBLEMS)
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -6,11 +6,12 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
+from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from caudal.gateway_api.entrypoints import errors
 from caudal.gateway_api.entrypoints.door import Door
-from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, SafeHeaders
+from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, SafeHeaders
 from caudal.gateway_api.entrypoints.routes.auth import auth
 from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
@@ -21,6 +22,7 @@ from caudal.gateway_api.entrypoints.routes.uplink import uplink
 from caudal.gateway_api.entrypoints.routes.variables import variables
 from caudal.gateway_api.entrypoints.routes.windows import windows
 
+ROOMS = (auth, points, variables, providers, uplink, series, readings, windows, system)
 DESCRIPTION = """\
 Log in with `POST /api/auth/login` and send the token as `Authorization: Bearer <token>`; providers push with
 `X-API-Key`. Times are RFC 3339 with a zone. Every error has one shape: `{"error": {"code", "message", "fields"}}`.
@@ -54,8 +56,8 @@ def create_app(door: Door | None, bounds: Bounds, registry: CollectorRegistry) -
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.door = door
-    for room in (auth, points, variables, providers, uplink, series, readings, windows, system):
-        app.include_router(room)
+    # Taken over as they are: to include a router builds every schema a second time, at the first request.
+    app.router.routes += [route for room in ROOMS for route in room.routes]
     add_documentation(app)
     errors.install(app)
     _wrap(app, bounds, registry)
@@ -68,6 +70,8 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
         "/api/telemetry/uplink/": bounds.push_bytes,
         "/api/upload_csv": bounds.upload_bytes + MULTIPART_OVERHEAD,
     }
+    paths = [route.path for room in ROOMS for route in room.routes if isinstance(route, Route)]
+    app.add_middleware(EitherSlash, paths=paths)
     app.add_middleware(BoundedBodies, limits=limits, otherwise=bounds.body_bytes)
     if bounds.cors_origins:
         app.add_middleware(

@@ -1,8 +1,9 @@
 """What holds for every request: bounded bodies, security headers, and being counted."""
 
 import asyncio
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
@@ -73,6 +74,30 @@ class BoundedBodies:
 
 def _too_large(limit: int) -> HTTPException:
     return HTTPException(413, f"the body may have at most {limit} bytes", {"Connection": "close"})
+
+
+class EitherSlash:
+    """Serves paths with and without the slash at the end; a redirect would lose the body of a careless client."""
+
+    def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:
+        self._app = app
+        self._lists = _any_of(path[:-1] for path in paths if path.endswith("/"))
+        self._items = _any_of(path for path in paths if not path.endswith("/"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on under the path that is documented."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if not path.endswith("/") and self._lists.fullmatch(path):
+                scope["path"] = f"{path}/"
+            elif path.endswith("/") and self._items.fullmatch(path[:-1]):
+                scope["path"] = path[:-1]
+        return await self._app(scope, receive, send)
+
+
+def _any_of(templates: Iterable[str]) -> re.Pattern[str]:
+    """Matches every path of these templates, such as /api/points/{code}."""
+    return re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)) for template in templates))
 
 
 class SafeHeaders:

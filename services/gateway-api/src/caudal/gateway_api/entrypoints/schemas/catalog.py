@@ -124,7 +124,7 @@ class PointPatch(Body):
         plain = {name: value for name, value in _plain(point).items() if name != "variables"}
         if plain["status"] == PointStatus.OFFLINE and "status" not in self.model_fields_set:
             plain["status"] = PointStatus.ACTIVE
-        changed = validated(_point, merged(plain, _set(self))).point()
+        changed = validated(_point, merged(plain, _set(self), whole=("mapping",))).point()
         status = changed.status if "status" in self.model_fields_set else point.status
         return replace(changed, status=status, variables=point.variables)
 
@@ -261,7 +261,7 @@ class ProviderPatch(Body):
         Raises:
             InvalidInput: a field cannot be used.
         """
-        return validated(_provider, merged(_plain(provider), _set(self))).provider()
+        return validated(_provider, merged(_plain(provider), _set(self), whole=("mapping",))).provider()
 
 
 class KeyBody(Body):
