@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import csv
 import io
+import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -36,16 +37,16 @@ class CsvTable:
 
     def __init__(self, path: Path, options: Options) -> None:
         self._file = path.open("rb")
+        self._lines = _Lines(self._file, options.encoding)
         try:
             self.total = path.stat().st_size
-            self._lines = _Lines(self._file, options.encoding)
             self.delimiter = self._delimiter(options.delimiter)
             self._rows = self._read()
             header = next(self._rows, None)
             if header is None or header.fault:
                 raise InvalidInput("file", header.fault if header else "is empty")
         except BaseException:
-            self._file.close()
+            self._lines.close()
             raise
         self.headers = [str(cell) for cell in header.cells]
         shown = {"\t": "TAB"}.get(self.delimiter, self.delimiter)
@@ -58,10 +59,10 @@ class CsvTable:
 
     async def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._lines.close()
 
     def _some(self) -> list[Row]:
-        return [row for row, _ in zip(self._rows, range(ROWS_PER_BATCH), strict=False)]
+        return list(itertools.islice(self._rows, ROWS_PER_BATCH))
 
     def _delimiter(self, given: str | None) -> str:
         lines = self._lines.ahead(SAMPLE_BYTES)
@@ -108,6 +109,8 @@ class _Lines:
         self._number = 0
         self._taken: list[_Line] = []
         self._waiting: list[_Line] = []
+        self._text: io.TextIOWrapper | None = None
+        self._file = file
         self._source = self._strictly(file) if encoding or marked else self._leniently(file)
 
     def __iter__(self) -> Iterator[str]:
@@ -119,6 +122,10 @@ class _Lines:
         self._taken.append(line)
         self.fault = self.fault or line.fault
         return line.text
+
+    def close(self) -> None:
+        """Close the file."""
+        (self._text or self._file).close()
 
     def begin_row(self) -> None:
         """The next line begins a row."""
@@ -143,8 +150,9 @@ class _Lines:
 
     def _strictly(self, file: io.BufferedReader) -> Iterator["_Line"]:
         try:
-            text = io.TextIOWrapper(file, self.encoding, newline="")
-            for line, fault in _cut(text.readline, "\n"):
+            # Held on to: letting go of the wrapper would close the file under the hands of its owner.
+            self._text = io.TextIOWrapper(file, self.encoding, newline="")
+            for line, fault in _cut(self._text.readline, "\n"):
                 yield _Line(line, fault)
         except LookupError as error:
             raise InvalidInput("encoding", f"{self.encoding[:40]!r} is unknown") from error

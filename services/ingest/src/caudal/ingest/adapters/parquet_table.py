@@ -20,6 +20,8 @@ MAX_FRAME = 64 * 1024 * 1024
 """Bytes of one batch of rows."""
 RATIO = 50
 """How many times larger than the file its content may be, where that is more than the limit says."""
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
+"""Arrow's own allocator reserves a gigabyte of addresses at once, which a limit on addresses takes for memory."""
 
 
 class ParquetTable:
@@ -79,6 +81,7 @@ class _Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=os.environ | _FRUGAL,
         )
         assert self._process.stdout is not None
         self._pipe = self._process.stdout.fileno()

@@ -37,7 +37,8 @@ class Instants:
                 at = self._read(raw if self._time_of_day is None else self._joined(raw, reading, payload))
                 return checked_instant(at, latest) if latest else at
             except Unreadable as error:
-                raise error.under(path) from error
+                error.under(path)
+                raise
         if self._is_optional or latest is None:
             return None
         raise Unreadable(Refusal.SHAPE, " or ".join(path for path, _ in self._finders), "no time there")

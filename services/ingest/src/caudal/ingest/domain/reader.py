@@ -69,7 +69,7 @@ class Reader:
         try:
             return self._read_items(self._items(payload), payload, received_at)
         except Unreadable as error:
-            return Outcome([], [error])
+            return Outcome([], [error.kept()])
 
     def _items(self, payload: Any) -> list[Any]:
         for find in self._locations:
@@ -93,7 +93,7 @@ class Reader:
             try:
                 outcome.readings.append(self._row(item, payload, received_at, latest))
             except Unreadable as error:
-                outcome.refused.append(error.under(f"[{index}]") if len(items) > 1 else error)
+                outcome.refused.append((error.under(f"[{index}]") if len(items) > 1 else error).kept())
         return outcome
 
     def _row(self, item: Any, payload: Any, received_at: datetime, latest: datetime) -> Measurement:
@@ -137,7 +137,7 @@ class Reader:
                 key = (self._device_of(entry, payload), own_time or received_at, own_time is not None)
                 number = self._values.of_entry(name, self._value(entry, payload) if self._value else None)
             except Unreadable as error:
-                outcome.refused.append(error.under(field))
+                outcome.refused.append(error.under(field).kept())
                 continue
             if number is not None:
                 _place(drafts.setdefault(key, [_Draft()]), *number, entry)
@@ -162,7 +162,7 @@ class Reader:
         try:
             values = draft.values.checked()
         except Unreadable as error:
-            outcome.refused.append(error.under(at.isoformat()))
+            outcome.refused.append(error.under(at.isoformat()).kept())
             return
         logged_at = self._logged_at(draft.entries[0], payload)
         outcome.readings.append(

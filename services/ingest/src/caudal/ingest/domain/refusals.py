@@ -34,8 +34,15 @@ class Unreadable(InvalidInput):
         self.kind = kind
 
     def under(self, parent: str) -> "Unreadable":
-        """The same, with the field seen from further outside."""
-        return Unreadable(self.kind, ".".join(filter(None, (parent, self.field))), self.reason)
+        """Itself, with the field seen from further outside."""
+        self.field = f"{parent}.{self.field}"[:MAX_REASON] if self.field else printable(parent)
+        self.args = (f"{self.field}: {self.reason}",)
+        return self
+
+    def kept(self) -> "Unreadable":
+        """Itself without the frames that it came through: thousands of them would hold on to their payload."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
 
 _shown_by_name: dict[type, str] = {dict: "an object", list: "a list", bytes: "binary data"}

@@ -7,7 +7,7 @@ import csv
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.ingest.domain.numbers import number_reader
@@ -47,7 +47,7 @@ def sniff_delimiter(lines: Sequence[str]) -> str:
     return best
 
 
-def sniff_decimal(cells: Sequence[str]) -> str:
+def sniff_decimal(cells: Sequence[str]) -> Literal[".", ","]:
     """`,` if numbers in `cells` have a decimal comma, else `.`.
 
     Raises:

@@ -6,7 +6,7 @@ same at every door.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -46,9 +46,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One character; None: looked for among , ; TAB |."""
     encoding: str | None = None
     """None: by the byte order mark, else UTF-8, and Latin-1 line by line where it is not."""
-    decimal: str | None = None
+    decimal: Literal[".", ","] | None = None
     """`.` or `,`; None: by the first rows."""
-    thousands: str = ""
+    thousands: Literal["", ".", ",", " ", "'"] = ""
     """Thousands separator."""
     time_column: str | None = None
     """Header of the time."""
@@ -70,8 +70,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             checked_zone(self.time_zone, "time_zone")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in "\r\n\"'"):
             raise InvalidInput("delimiter", f"{self.delimiter!r} is not one character")
-        if self.decimal not in (None, ".", ","):
-            raise InvalidInput("decimal", f"{self.decimal!r} is neither . nor ,")
         if self.time_format is not None:
             checked_time_format(self.time_format)
         for header, code in self.columns.items():
@@ -122,7 +120,7 @@ class Plan:
         cells = [[row[index] for row in rows if index < len(row)] for index in range(len(headers))]
         missing = frozenset(text.casefold() for text in options.missing)
         texts = [cell for column in cells for cell in column if isinstance(cell, str)]
-        self.decimal = options.decimal or sniff_decimal(texts)
+        self.decimal: Literal[".", ","] = options.decimal or sniff_decimal(texts)
         numeric = {
             index
             for index, column in enumerate(cells)
@@ -220,8 +218,8 @@ class Plan:
                 for index, column in enumerate(self.columns)
                 if column.role is Role.VARIABLE
             },
-            decimal="," if self.decimal == "," else ".",
-            thousands=options.thousands,  # type: ignore[arg-type]
+            decimal=self.decimal,
+            thousands=options.thousands,
             missing=options.missing,
         )
 
