@@ -1,5 +1,6 @@
 """Rows of the tables to the ledger's types and back. Tuples are in the order of the table's columns."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -58,9 +59,9 @@ def head_columns(point: str, head: Head) -> tuple[Any, ...]:
     return (point, head.at, _text(head.state))
 
 
-def head_from(columns: RowMapping) -> Head:
-    """Columns as a head."""
-    return Head(columns["measured_at"], _state.decode(columns["state_json"]))
+def head_from(at: datetime | str, state: str) -> Head:
+    """Columns, as the driver gives them, as a head."""
+    return Head(datetime.fromisoformat(at) if isinstance(at, str) else at, _state.decode(state))
 
 
 def raw_columns(record: RawRecord) -> tuple[Any, ...]:

@@ -1,16 +1,15 @@
 """`SqlLedger`: the ledger in SQLite or PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading, transaction
 from caudal.common.domain.readings import RawStatus
-from caudal.processor.adapters.outbox_lock import outbox_lock
-from caudal.processor.adapters.rows import outbox_entries
+from caudal.processor.adapters.outboxes import postgres_outbox, sqlite_outbox
 from caudal.processor.adapters.sql_unit import SqlLedgerUnit
 from caudal.processor.adapters.tables import OUTBOX, RAW, ROWS, WINDOW_ROWS
 from caudal.processor.ports import Entry, LedgerUnit, Sink
@@ -24,7 +23,7 @@ class SqlLedger:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._is_postgres = engine.dialect.name == "postgresql"
+        self._outbox = postgres_outbox if engine.dialect.name == "postgresql" else sqlite_outbox
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[LedgerUnit]:
@@ -34,26 +33,9 @@ class SqlLedger:
             yield unit
             await unit.flush()
 
-    @asynccontextmanager
-    async def outbox(self, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
-        """The oldest entries of a sink, held by one replica at a time, forgotten when the block ends well."""
-        async with outbox_lock(self._engine, sink) as is_ours:
-            bodies = await self._bodies(sink, limit) if is_ours else []
-            yield [entry for _, body in bodies for entry in outbox_entries(body)]
-            if bodies:
-                await self._forget([id_ for id_, _ in bodies])
-
-    async def _bodies(self, sink: Sink, limit: int) -> list[tuple[int, bytes]]:
-        oldest = select(OUTBOX.c.id, OUTBOX.c.body).where(OUTBOX.c.sink == sink).order_by(OUTBOX.c.id).limit(limit)
-        async with reading(self._engine) as connection:
-            return [(id_, body) for id_, body in (await connection.execute(oldest)).all()]
-
-    async def _forget(self, ids: Sequence[int]) -> None:
-        async with transaction(self._engine) as connection:
-            if self._is_postgres:
-                # Telling twice changes nothing, so this commit need not wait for the disk.
-                await connection.execute(text("set local synchronous_commit to off"))
-            await connection.execute(delete(OUTBOX).where(OUTBOX.c.id.in_(ids)))
+    def outbox(self, sink: Sink, limit: int) -> AbstractAsyncContextManager[list[Entry]]:
+        """Some of the oldest entries of a sink, held by one replica at a time, forgotten when the block ends well."""
+        return self._outbox(self._engine, sink, limit)
 
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""

@@ -4,6 +4,7 @@ Rows, heads and outbox entries of all points are gathered and written together: 
 little more than one for a single row. What is read back in the same transaction is written first.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.adapters import rows as mapping
-from caudal.processor.adapters.statements import statements
-from caudal.processor.adapters.tables import HEADS, RAW, REJECTED, ROWS
+from caudal.processor.adapters.statements import Tuples, insert
+from caudal.processor.adapters.tables import RAW, REJECTED, ROWS
 from caudal.processor.domain.ledger import Row
 from caudal.processor.ports import Entry, Head, RawRecord, Sink
 
@@ -23,36 +24,62 @@ ENTRIES_PER_BODY = 32
 """Entries that share a row of the outbox, of some 200 readings each at most."""
 
 
+_LOCK_POSTGRES = (
+    "select point, measured_at, state_json from processor_heads where point = any($1::text[]) order by point for update"
+)
+_HEADS_SQLITE = (
+    "select point, measured_at, state_json from processor_heads where point in (select value from json_each(?))"
+)
+
+
+class _Gathered:
+    """What waits to be written together."""
+
+    def __init__(self) -> None:
+        self.raw: list[tuple[Any, ...]] = []
+        self.rows: dict[tuple[str, datetime], tuple[Any, ...]] = {}
+        self.heads: dict[str, tuple[Any, ...]] = {}
+        self.told: dict[Sink, list[Entry]] = {Sink.BUS: [], Sink.STORE: []}
+
+    def tuples(self) -> dict[str, Tuples]:
+        """By the name of the statement that inserts them."""
+        return {
+            "add_raw": self.raw,
+            "put_rows": list(self.rows.values()),
+            "put_heads": list(self.heads.values()),
+            "enqueue": [(sink.value, mapping.outbox_body(entries)) for sink, entries in self.told.items() if entries],
+        }
+
+
 class SqlLedgerUnit:
     """See `ports.LedgerUnit`."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
-        self._statements = statements(connection.dialect.name)
-        self._rows: dict[tuple[str, datetime], tuple[Any, ...]] = {}
-        self._heads: dict[str, tuple[Any, ...]] = {}
-        self._told: dict[Sink, list[Entry]] = {Sink.BUS: [], Sink.STORE: []}
+        self._gathered = _Gathered()
 
     async def flush(self) -> None:
         """Write what was gathered."""
-        rows, heads, told = self._rows, self._heads, self._told
-        self._rows, self._heads, self._told = {}, {}, {Sink.BUS: [], Sink.STORE: []}
-        await self._statements.put_row.run(self._connection, list(rows.values()))
-        await self._statements.put_head.run(self._connection, list(heads.values()))
-        bodies = [(sink.value, mapping.outbox_body(entries)) for sink, entries in told.items() if entries]
-        await self._statements.enqueue.run(self._connection, bodies)
+        gathered, self._gathered = self._gathered, _Gathered()
+        await insert(self._connection, gathered.tuples())
 
     async def lock(self, points: Sequence[str]) -> dict[str, Head]:
         """Hold the heads of these points until the end, in one order for all replicas."""
         if not points:
             return {}
-        heads = select(HEADS).where(HEADS.c.point.in_(points)).order_by(HEADS.c.point).with_for_update()
-        found = (await self._connection.execute(heads)).mappings().all()
+        found = await self._locked(points)
         if len(found) < len(points):
-            new = [(point, None, None) for point in sorted(set(points) - {head["point"] for head in found})]
-            await self._statements.add_head.run(self._connection, new)
-            found = (await self._connection.execute(heads)).mappings().all()
-        return {head["point"]: mapping.head_from(head) for head in found if head["state_json"] is not None}
+            known = {point for point, _, _ in found}
+            new = [(point, None, None) for point in sorted(points) if point not in known]
+            await insert(self._connection, {"add_heads": new})
+            found = await self._locked(points)
+        return {point: mapping.head_from(at, state) for point, at, state in found if state is not None}
+
+    async def _locked(self, points: Sequence[str]) -> Sequence[Any]:
+        if self._connection.dialect.name == "postgresql":
+            return (await self._connection.exec_driver_sql(_LOCK_POSTGRES, (list(points),))).all()
+        # SQLite's transaction began by locking the whole database.
+        return (await self._connection.exec_driver_sql(_HEADS_SQLITE, (json.dumps(list(points)),))).all()
 
     async def row_before(self, point: str, at: datetime) -> Row | None:
         """The last row measured before `at`."""
@@ -75,15 +102,15 @@ class SqlLedgerUnit:
 
     async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
         """Insert or replace rows."""
-        self._rows |= {(point, row.at): mapping.row_columns(point, row) for row in rows}
+        self._gathered.rows |= {(point, row.at): mapping.row_columns(point, row) for row in rows}
 
     async def save_heads(self, heads: dict[str, Head]) -> None:
         """Where the ledger of each of these points ends now."""
-        self._heads |= {point: mapping.head_columns(point, head) for point, head in heads.items()}
+        self._gathered.heads |= {point: mapping.head_columns(point, head) for point, head in heads.items()}
 
     async def archive(self, records: Sequence[RawRecord]) -> None:
         """Keep raw readings; one that is there already stays as it is."""
-        await self._statements.add_raw.run(self._connection, [mapping.raw_columns(record) for record in records])
+        self._gathered.raw += [mapping.raw_columns(record) for record in records]
 
     async def mark(self, records: Sequence[RawRecord]) -> None:
         """Set point, status and reason of raw readings that are kept already."""
@@ -112,11 +139,11 @@ class SqlLedgerUnit:
             if key not in latest or _version(record) > _version(latest[key]):
                 latest[key] = record
         columns = [mapping.window_columns(record) for record in latest.values()]
-        await self._statements.put_window_row.run(self._connection, columns)
+        await insert(self._connection, {"put_window_rows": columns})
 
     async def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep what could not be read; one that is there already stays as it is."""
-        await self._statements.add_rejected.run(self._connection, [mapping.rejected_columns(one) for one in rejected])
+        await insert(self._connection, {"add_rejected": [mapping.rejected_columns(one) for one in rejected]})
 
     async def mark_replayed(self, rejected_id: str, at: datetime) -> bool:
         """Say that a rejected payload was published again; whether there is such a one."""
@@ -125,9 +152,9 @@ class SqlLedgerUnit:
 
     async def enqueue(self, sink: Sink, entry: Entry) -> None:
         """Tell the world later, in this order."""
-        gathered = self._told[sink]
-        gathered.append(entry)
-        if len(gathered) >= ENTRIES_PER_BODY:
+        told = self._gathered.told[sink]
+        told.append(entry)
+        if len(told) >= ENTRIES_PER_BODY:
             await self.flush()
 
 
