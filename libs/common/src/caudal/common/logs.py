@@ -83,7 +83,7 @@ def _bind_service(service: str) -> structlog.typing.Processor:
 def _formatter(form: str, shared: list[structlog.typing.Processor]) -> logging.Formatter:
     console = sys.stderr.isatty() if form == "auto" else form == "console"
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, _mask_exception, structlog.processors.JSONRenderer()]
     )

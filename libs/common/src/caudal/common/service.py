@@ -50,17 +50,19 @@ _log = structlog.get_logger(__name__)
 class Service:
     """What is running under one name: its parts, their health, its metrics."""
 
-    def __init__(self, name: str, settings: ServiceSettings) -> None:
+    def __init__(self, name: str, settings: ServiceSettings, on_stopping: Callable[[], None] = lambda: None) -> None:
         self.name = name
         self.registry = CollectorRegistry()
         """Of this service; add your own counters to it."""
         self.bus_metrics = BusMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self.server: HttpServer | None = None
+        """Where health and metrics are served, once built."""
         self._settings = settings
+        self._on_stopping = on_stopping
         self._part_metrics = PartMetrics(self.registry)
         self._parts: list[Part] = []
-        self._own_server = False
         self._ending = asyncio.Event()
         self._failed = False
         self._report: dict[str, Any] = {}
@@ -92,10 +94,9 @@ class Service:
     def serve(self, app: Any, host: str, port: int, *, metrics_path: str = "/metrics") -> HttpServer:
         """Serve a FastAPI or Starlette application, with the health and metrics routes, instead of the health port."""
         app.router.routes[:0] = health_routes(self.readiness, self.registry, metrics_path)
-        server = HttpServer(app, host, port)
-        self.part("http", run=server.run)
-        self._own_server = True
-        return server
+        self.server = HttpServer(app, host, port)
+        self.part("http", run=self.server.run)
+        return self.server
 
     async def readiness(self) -> dict[str, Any]:
         """`{"service", "ready", "parts": {name: {"ok", "detail"}}}`; a report serves everybody for a second."""
@@ -110,14 +111,16 @@ class Service:
 
     def end(self) -> None:
         """Stop in order and return from `run`."""
-        self._ending.set()
+        if not self._ending.is_set():
+            self._ending.set()
+            self._on_stopping()
 
     async def run(self, build: Callable[["Service"], Awaitable[None]]) -> int:
         """Build, start every part, wait for the end, stop every part; the exit code."""
         try:
             if not await self._built(build):
                 return 0
-            if not self._own_server:
+            if self.server is None:
                 self._serve_health()
             for part in self._parts:
                 part.start(self._on_failure)
@@ -127,7 +130,7 @@ class Service:
             _log.exception("cannot start")
             self._failed = True
         finally:
-            self._ending.set()
+            self.end()
             await self._stop_parts()
         return 1 if self._failed else 0
 
@@ -146,24 +149,18 @@ class Service:
 
     def _serve_health(self) -> None:
         app = health_app(health_routes(self.readiness, self.registry))
-        server = HttpServer(app, self._settings.health_host, self._settings.health_port)
-        self._parts.insert(0, Part("health", self._part_metrics, run=server.run))
+        self.server = HttpServer(app, self._settings.health_host, self._settings.health_port)
+        self._parts.insert(0, Part("health", self._part_metrics, run=self.server.run))
 
     def _on_failure(self, part: Part, error: BaseException) -> None:
         _log.error("service ends", because_of=part.name, reason=str(error))
         self._failed = True
-        self._ending.set()
+        self.end()
 
     async def _stop_parts(self) -> None:
         _log.info("stopping")
-        late = threading.Timer(STOP_S, os._exit, [1])
-        late.daemon = True
-        late.start()
-        try:
-            for part in reversed(self._parts):
-                self._failed |= not await part.stop()
-        finally:
-            late.cancel()
+        for part in reversed(self._parts):
+            self._failed |= not await part.stop()
         _log.info("stopped", failed=self._failed)
 
 
@@ -177,8 +174,15 @@ def run(name: str, settings: ServiceSettings, build: Callable[[Service], Awaitab
 
 
 async def _until_signalled(name: str, settings: ServiceSettings, build: Callable[[Service], Awaitable[None]]) -> int:
-    service = Service(name, settings)
+    service = Service(name, settings, on_stopping=_end_at_the_latest)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.end)
     return await service.run(build)
+
+
+def _end_at_the_latest() -> None:
+    """End the process in `STOP_S` seconds, even if a part swallows its cancellation or a thread hangs."""
+    latest = threading.Timer(STOP_S, os._exit, [1])
+    latest.daemon = True
+    latest.start()

@@ -15,6 +15,8 @@ CHECK_S = 2.0
 """A part that does not say within this time how it is, is not well."""
 PART_STOP_S = 8.0
 """How long one part may take to stop."""
+FIRST_RESTART_S = 1.0
+"""The pause before the first restart; it doubles up to 30 s."""
 STEADY_S = 60.0
 """A part that ran for so long before it failed is restarted at once, not later and later."""
 
@@ -114,7 +116,7 @@ class Part:
                 self.trouble = None
                 return
             failures = 0 if loop.time() - begun > STEADY_S else failures + 1
-            await asyncio.sleep(min(30.0, 2.0 ** max(0, failures - 1)) * random.uniform(0.8, 1.2))
+            await asyncio.sleep(min(30.0, FIRST_RESTART_S * 2.0 ** max(0, failures - 1)) * random.uniform(0.8, 1.2))
 
 
 def _words(error: BaseException) -> str:

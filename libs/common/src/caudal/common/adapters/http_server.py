@@ -58,7 +58,8 @@ class HttpServer:
         try:
             listener = socket.create_server((self._host, self.port), family=family, backlog=2048)
         except OSError as error:
-            raise Permanent(f"cannot listen on {self._host} port {self.port}: {error.strerror}") from error
+            why = str(error.strerror).partition(" (")[0]
+            raise Permanent(f"cannot listen on {self._host} port {self.port}: {why}") from error
         self.port = listener.getsockname()[1]
         _log.info("listening", host=self._host, port=self.port)
         return listener

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import structlog
 
-from caudal.common.domain.errors import Transient
+from caudal.common.domain.errors import CaudalError, Transient
 from caudal.common.metrics import BusMetrics
 from caudal.common.ports import BatchHandler, Delivery
 
@@ -71,7 +71,8 @@ class Settler:
     async def _put_away(self, delivery: Delivery, error: Exception, given_up: asyncio.Event) -> bool:
         """Whether `delivery` is in safety; it is tried until it is, or until all is given up."""
         reason = f"{type(error).__name__}: {error}"[:500]
-        _log.error("poison", subscription=self.name, topic=delivery.topic, reason=reason, exc_info=error)
+        unexpected = None if isinstance(error, CaudalError) else error
+        _log.error("poison", subscription=self.name, topic=delivery.topic, reason=reason, exc_info=unexpected)
         self._metrics.poison(self.name)
         if self._on_poison is None:
             _log.error(
