@@ -47,8 +47,8 @@ async def build(service: Service) -> None:
         await entrypoint.put_away(delivery, reason)
 
     bus = MqttBus(MqttSettings(), NAME, on_poison=put_away, metrics=service.bus_metrics)
-    projection = Relay("store", partial(project, ledger, store), told)
-    events = Relay("bus", partial(publish, ledger, bus), told)
+    projection = Relay("store", partial(project, ledger, store), told, settings.store_linger_s)
+    events = Relay("bus", partial(publish, ledger, bus), told, settings.events_linger_s)
 
     def nudge() -> None:
         projection.nudge()

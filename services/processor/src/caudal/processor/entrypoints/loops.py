@@ -19,11 +19,12 @@ _log = structlog.get_logger(__name__)
 class Relay:
     """Empties one sink of the outbox whenever it is nudged, and tries again for ever when the sink is away."""
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[int]], told: Counter) -> None:
+    def __init__(self, name: str, step: Callable[[], Awaitable[int]], told: Counter, linger_s: float) -> None:
         self.trouble: str | None = None
         """Why it is waiting; None while all goes well."""
         self._name = name
         self._step = step
+        self._linger_s = linger_s
         self._told = told.labels(name)
         self._nudged = asyncio.Event()
 
@@ -52,6 +53,8 @@ class Relay:
             if count == 0:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._nudged.wait(), SWEEP_S)
+                # What several batches left is told together: it costs little more than what one left.
+                await asyncio.sleep(self._linger_s)
 
     async def check(self) -> None:
         """Return if the sink takes what it is told, raise why not."""
