@@ -101,7 +101,7 @@ class Catalog(Protocol):
 # ---------------------------------------------------------------- the telemetry store
 
 
-class SeriesRow(msgspec.Struct, frozen=True):
+class SeriesRow(msgspec.Struct, frozen=True, gc=False):
     """The stored values of one point at one instant."""
 
     point: str
@@ -138,7 +138,7 @@ class Function(StrEnum):
     """
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """Values of one point at one instant, or over the interval that starts there."""
 
     at: datetime

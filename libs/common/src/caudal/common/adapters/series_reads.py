@@ -27,8 +27,8 @@ from caudal.common.domain.series import (
 )
 from caudal.common.ports import Function, Sample, SeriesRow
 
-PAGE = 50_000
-"""Instants read at once; what keeps memory bounded."""
+VALUES_AT_ONCE = 200_000
+"""How many values are read at once, about: what keeps memory bounded."""
 BEGINNING, END = micros(FIRST_INSTANT), micros(END_OF_TIME)
 
 
@@ -61,11 +61,16 @@ def checked_names(point: str, variables: Sequence[str]) -> list[str]:
     return [checked_id(variable, "variables") for variable in dict.fromkeys(variables)]
 
 
+def _page(variables: Sequence[str]) -> int:
+    """Instants read at once."""
+    return max(1, VALUES_AT_ONCE // max(1, len(variables)))
+
+
 async def pages(
-    source: SeriesSource, point: str, variables: Sequence[str], start: int, end: int, page: int
+    source: SeriesSource, point: str, variables: Sequence[str], start: int, end: int, most: int | None = None
 ) -> AsyncIterator[Track]:
-    """The instants of [start, end) at which any of `variables` has a value, `page` at a time."""
-    whole = not variables
+    """The instants of [start, end) at which any of `variables` has a value, at most `most` at a time."""
+    whole, page = not variables, min(_page(variables), most or VALUES_AT_ONCE)
     while start < end and not whole:
         track = overlaid(await source.tracks(point, variables, start, end, page), variables, page)
         if track.times:
@@ -82,7 +87,7 @@ async def samples(
     span = checked_instant(start, "start"), checked_instant(end, "end")
     found: list[Sample] = []
     if limit > 0:
-        async for track in pages(source, point, wanted, *span, min(limit, PAGE)):
+        async for track in pages(source, point, wanted, *span, limit):
             found += as_samples(track)
             if len(found) >= limit:
                 break
@@ -131,10 +136,10 @@ async def _group_pages(
     source: SeriesSource, point: str, variables: list[str], start: int, end: int, every: int, function: Function
 ) -> AsyncIterator[Track]:
     """Merged intervals of [start, end), a page at a time."""
-    whole = not variables
+    whole, page = not variables, _page(variables)
     while start < end and not whole:
-        tracks = await source.groups(point, variables, start, end, every, function, PAGE)
-        merged = overlaid(tracks, variables, PAGE)
+        tracks = await source.groups(point, variables, start, end, every, function, page)
+        merged = overlaid(tracks, variables, page)
         for run_start, run_end in runs(contested(tracks) & set(merged.times), every):
             span = max(run_start, start), min(run_end, end)
             await _recompute(source, point, merged, span, every, function)
@@ -150,7 +155,7 @@ async def _recompute(
     """Put the groups of `span` into `merged`, computed from its values."""
     variables = list(merged.columns)
     tallies: dict[tuple[str, int], Tally] = {}
-    async for track in pages(source, point, variables, *span, PAGE):
+    async for track in pages(source, point, variables, *span):
         for variable, column in track.columns.items():
             for time, value in zip(track.times, column, strict=True):
                 if value is not None:
@@ -192,10 +197,10 @@ def _newest(tracks: Sequence[Track], variable: str) -> float | None:
 
 async def rows(source: SeriesSource, point: str, variables: Sequence[str]) -> AsyncIterator[SeriesRow]:
     """`TelemetryStore.rows`, for a point that has `variables`."""
-    start, whole = BEGINNING, not variables
+    start, whole, page = BEGINNING, not variables, _page(variables)
     while not whole:
-        tracks = await source.tracks(point, variables, start, END, PAGE)
-        track = overlaid(tracks, variables, PAGE)
+        tracks = await source.tracks(point, variables, start, END, page)
+        track = overlaid(tracks, variables, page)
         providers = {time: held.provider for held in tracks for time in held.times}
         for sample in as_samples(track):
             fields = {variable: value for variable, value in sample.values.items() if value is not None}
@@ -207,8 +212,8 @@ async def rows(source: SeriesSource, point: str, variables: Sequence[str]) -> As
 async def count(source: SeriesSource, point: str, variables: Sequence[str], end: int, enough: int | None = None) -> int:
     """How many rows a point has before `end`; above `enough` it is not counted to the end."""
     counted = 0
-    page = PAGE if enough is None else min(PAGE, enough + 1)
-    async for track in pages(source, point, variables, BEGINNING, end, page):
+    most = None if enough is None else enough + 1
+    async for track in pages(source, point, variables, BEGINNING, end, most):
         counted += len(track.times)
         if enough is not None and counted > enough:
             break

@@ -32,7 +32,7 @@ def micros(at: datetime) -> int:
 
 def instant(us: int) -> datetime:
     """The inverse of `micros`."""
-    return EPOCH + timedelta(0, 0, us)
+    return EPOCH + _MICROSECOND * us
 
 
 def checked_instant(at: datetime, name: str) -> int:

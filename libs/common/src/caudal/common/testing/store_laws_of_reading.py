@@ -102,7 +102,7 @@ class ReadingLaws:
             return [await all_rows(store), await flows(store, "flow", "level"), *minutes]
 
         at_once = await answers()
-        monkeypatch.setattr(series_reads, "PAGE", 7)
+        monkeypatch.setattr(series_reads, "VALUES_AT_ONCE", 14)
         assert await answers() == at_once
         assert await store.trim("well-1", 10, LONG_AGO + 90 * MINUTE) == 90
 

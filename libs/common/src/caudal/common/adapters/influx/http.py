@@ -1,7 +1,8 @@
 """InfluxDB over HTTP: requests that end in time, errors that are ours, InfluxQL's answers as tracks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Generic, TypeVar
 
 import aiohttp
 import msgspec
@@ -12,26 +13,39 @@ from caudal.common.domain.errors import Transient
 PING_TIMEOUT_S = 4.0
 
 
-class Series(msgspec.Struct):
+Row = TypeVar("Row")
+
+
+class Series(msgspec.Struct, Generic[Row]):
     """One table of an answer: the rows of one provider."""
 
     columns: list[str]
-    values: list[list[Any]]
+    values: list[Row]
     tags: dict[str, str] = {}
 
 
-class _Result(msgspec.Struct):
+class _Result(msgspec.Struct, Generic[Row]):
     statement_id: int = 0
-    series: list[Series] = []
+    series: list[Series[Row]] = []
     error: str = ""
 
 
-class _Answer(msgspec.Struct):
-    results: list[_Result] = []
+class _Answer(msgspec.Struct, Generic[Row]):
+    results: list[_Result[Row]] = []
     error: str = ""
 
 
-_answer = msgspec.json.Decoder(_Answer)
+Cells = list[Any]
+"""A row of any answer."""
+Numbers = tuple[int, *tuple[float | None, ...]]
+"""A row of an answer that has a time and numbers."""
+
+
+@cache
+def _decoder(numbers: int | None) -> msgspec.json.Decoder[Any]:
+    """For answers with so many numbers behind the time: several times faster than for any cells (None)."""
+    row = Cells if numbers is None else tuple[(int, *[float | None] * numbers)]  # type: ignore[misc]
+    return msgspec.json.Decoder(_Answer[row])  # type: ignore[valid-type]
 
 
 class InfluxHttp:
@@ -39,7 +53,8 @@ class InfluxHttp:
 
     def __init__(self, url: str, authorization: str | None, timeout_s: float) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"Authorization": authorization} if authorization else {}
+        # compressing answers costs the server more time than it saves on the way
+        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": authorization} if authorization else {})
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
@@ -79,7 +94,7 @@ class InfluxHttp:
             raise judged(response.status, reason_in(body), response.headers.get("Retry-After"))
         return body
 
-    async def query(self, database: str, statements: Sequence[str]) -> list[list[Series]]:
+    async def query(self, database: str, statements: Sequence[str]) -> list[list[Series[Cells]]]:
         """The tables that each statement gives, times in microseconds.
 
         Raises:
@@ -87,12 +102,21 @@ class InfluxHttp:
             Missing: the database isn't there.
             Refusal: a statement is none.
         """
+        return await self._query(database, statements, _decoder(None))
+
+    async def numbers(self, database: str, statements: Sequence[str], count: int) -> list[list[Series[Numbers]]]:
+        """The same for statements that ask for `count` columns of numbers."""
+        return await self._query(database, statements, _decoder(count))
+
+    async def _query(
+        self, database: str, statements: Sequence[str], decoder: msgspec.json.Decoder[Any]
+    ) -> list[list[Series[Any]]]:
         # in one piece, a server may cut an answer off at its `max-row-limit`; in chunks it never does
         form = {"db": database, "epoch": "u", "q": ";".join(statements), "chunked": "true", "chunk_size": "10000"}
-        tables: list[list[Series]] = [[] for _ in statements]
+        tables: list[list[Series[Any]]] = [[] for _ in statements]
         for line in (await self.request("POST", "/query", data=form)).splitlines():
             try:
-                chunk = _answer.decode(line)
+                chunk = decoder.decode(line)
             except msgspec.DecodeError as error:
                 raise Transient(f"{self.url} gives an answer that is not InfluxDB's: {error}") from error
             _raise_for(chunk)
@@ -105,14 +129,14 @@ class InfluxHttp:
         await self.request("GET", "/ping", timeout_s=min(PING_TIMEOUT_S, self._timeout_s))
 
 
-def _raise_for(answer: _Answer) -> None:
+def _raise_for(answer: _Answer[Any]) -> None:
     """Raise what an answer says went wrong, if anything."""
     for error in (answer.error, *(result.error for result in answer.results)):
         if error:
             raise Missing(f"InfluxDB: {error}") if is_missing(error) else Transient(f"InfluxDB: {error}")
 
 
-def _add(chunk: Sequence[Series], tables: list[Series]) -> None:
+def _add(chunk: Sequence[Series[Any]], tables: list[Series[Any]]) -> None:
     """Put the tables of a chunk behind those already there; the first may go on where the last one ended."""
     for table in chunk:
         if tables and tables[-1].tags == table.tags:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from caudal.common.adapters.influx import influxql
-from caudal.common.adapters.influx.http import InfluxHttp, Series
+from caudal.common.adapters.influx.http import InfluxHttp, Numbers, Series
 from caudal.common.adapters.influx.line_protocol import variable_of
 from caudal.common.domain.ids import is_id
 from caudal.common.domain.series import Track
@@ -20,7 +20,8 @@ class InfluxSource:
     async def variables(self, point: str) -> list[str]:
         """Those of which the point has a value."""
         found: set[str] = set()
-        for tables in await self._ask([influxql.counts(bucket, point) for bucket in self._buckets]):
+        asked = [influxql.counts(bucket, point) for bucket in self._buckets]
+        for tables in await self._http.query(self._buckets[0], asked):
             for table in tables:
                 [_, *counts] = zip(table.columns, table.values[0], strict=True)
                 found |= {variable_of(key.removeprefix("count_")) for key, count in counts if count}
@@ -44,25 +45,16 @@ class InfluxSource:
         return await self._tracks(asked, variables, limit)
 
     async def _tracks(self, statements: Sequence[str], variables: Sequence[str], limit: int) -> list[Track]:
-        return [
-            _track(table, variables, limit)
-            for tables in await self._ask(statements)
-            for table in sorted(tables, key=_provider)
-        ]
-
-    async def _ask(self, statements: Sequence[str]) -> list[list[Series]]:
-        return await self._http.query(self._buckets[0], statements)
+        answers = await self._http.numbers(self._buckets[0], statements, len(variables))
+        return [_track(table, variables, limit) for tables in answers for table in sorted(tables, key=_provider)]
 
 
-def _provider(table: Series) -> str:
+def _provider(table: Series[Numbers]) -> str:
     return table.tags.get("provider", "")
 
 
-def _track(table: Series, variables: Sequence[str], limit: int) -> Track:
+def _track(table: Series[Numbers], variables: Sequence[str], limit: int) -> Track:
     """A table whose columns are the time and `variables`."""
     times, *columns = zip(*table.values, strict=True)
-    numbers = {
-        variable: [None if value is None else float(value) for value in column]
-        for variable, column in zip(variables, columns, strict=True)
-    }
+    numbers = {variable: list(column) for variable, column in zip(variables, columns, strict=True)}
     return Track(list(times), numbers, _provider(table), whole=len(times) < limit)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from caudal.common.adapters import series_reads
 from caudal.common.adapters.influx import influxql
 from caudal.common.adapters.influx.errors import Missing, Refusal
-from caudal.common.adapters.influx.http import InfluxHttp, Series
+from caudal.common.adapters.influx.http import Cells, InfluxHttp, Series
 from caudal.common.adapters.influx.line_protocol import body, variable_of
 from caudal.common.adapters.influx.server import InfluxServer, Span
 from caudal.common.adapters.influx.source import InfluxSource
@@ -179,7 +179,7 @@ class InfluxStore:
         await self._http.ping()
 
 
-def _row(erasure: Erasure, table: Series) -> SeriesRow:
+def _row(erasure: Erasure, table: Series[Cells]) -> SeriesRow:
     """The numbers that one provider's row has at the instant of an erasure."""
     [values] = table.values
     fields = {
