@@ -34,6 +34,8 @@ from caudal.processor.handlers.readings import Desk, keep
 from caudal.processor.handlers.telling import project
 from caudal.processor.handlers.upkeep import keep_rejected
 
+Headers = dict[str, str] | dict[bytes, bytes]
+
 NOW = datetime.fromisoformat("2026-03-02T10:00:00Z")
 WELL: dict[str, Any] = {
     "code": "well-1",
@@ -125,11 +127,11 @@ class ApiHouse:
         """A client that may do everything but manage providers."""
         return self.as_(Role.OPERATOR)
 
-    def with_key(self, key: str) -> httpx.AsyncClient:
+    def with_key(self, key: str | bytes) -> httpx.AsyncClient:
         """A client with a provider's key."""
-        return self._client({"X-API-Key": key})
+        return self._client({b"X-API-Key": key.encode() if isinstance(key, str) else key})
 
-    def _client(self, headers: dict[str, str]) -> httpx.AsyncClient:
+    def _client(self, headers: Headers) -> httpx.AsyncClient:
         return new_client(self.app, headers)
 
     async def add_point(self, **changes: Any) -> dict[str, Any]:
@@ -177,7 +179,7 @@ class ApiHouse:
             return [tuple(row) for row in await connection.execute(sa.text(query))]
 
 
-def new_client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+def new_client(app: FastAPI, headers: Headers | None = None) -> httpx.AsyncClient:
     """A client of the application, from an address of its own."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 40000))
     return httpx.AsyncClient(transport=transport, base_url="http://caudal.test", headers=headers)

@@ -70,7 +70,10 @@ def check_json(body: bytes) -> None:
     """
     if body.lstrip()[:1] not in (b"{", b"["):
         raise InvalidInput("body", "is no JSON object or array")
-    decode_any(body.lstrip())
+    try:
+        decode_any(body.lstrip())
+    except InvalidInput as error:
+        raise InvalidInput("body" if error.field == "payload" else error.field, error.reason) from error
 
 
 def checked_key(key: str) -> str:
