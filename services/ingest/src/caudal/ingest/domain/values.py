@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from collections.abc import Mapping as AnyMapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from caudal.ingest.domain.units import conversion
 
 MAX_VALUES = 500
 """Variables in one reading."""
+MAX_EXACT = 2**53
+"""Integers up to here are exact as floats."""
+
 code_of = lru_cache(maxsize=8192)(id_from_name)
 """A key as variable code, or a name as device id: itself, or an id made from it."""
 
@@ -143,11 +147,17 @@ def _reader_of(rule: ValueRule, number: ReadNumber) -> ReadNumber:
 
 
 def _adjustment(rule: ValueRule) -> Callable[[float], float]:
+    """scale, shift and unit in one; a scale of 0.01 divides by 100, so that 3108 becomes 31.08 and nothing near it."""
     scale, shift = rule.scale, rule.shift
-    if rule.convert is None:
-        return lambda value: value * scale + shift
-    convert = conversion(*rule.convert)
-    return lambda value: convert(value * scale + shift)
+    numerator, denominator = Fraction(repr(scale)).as_integer_ratio()
+    is_exact = max(abs(numerator), denominator) <= MAX_EXACT
+    convert = conversion(*rule.convert) if rule.convert else None
+
+    def adjust(value: float) -> float:
+        scaled = (value * numerator / denominator if is_exact else value * scale) + shift
+        return convert(scaled) if convert else scaled
+
+    return adjust
 
 
 def _keys_taken(mapping: Mapping, named: AnyMapping[str, ValueRule]) -> frozenset[str]:
