@@ -77,6 +77,11 @@ class MemoryUnit:
         pending = [r for r in self._tables.raw.values() if r.device == device and r.status is RawStatus.PENDING]
         return sorted(pending, key=lambda record: (record.reading.measured_at, record.id))[:limit]
 
+    async def failed(self, device: str, first: datetime, last: datetime) -> list[RawRecord]:
+        mine = [record for record in self._tables.raw.values() if record.device == device and record.reading.values]
+        failed = [record for record in mine if record.status is RawStatus.FAILED]
+        return [record for record in failed if first <= record.reading.measured_at <= last]
+
     async def collect(self, records: Sequence[RawRecord]) -> None:
         for record in records:
             key = (record.device, record.reading.measured_at)

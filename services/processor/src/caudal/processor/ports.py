@@ -93,6 +93,10 @@ class LedgerUnit(Protocol):
         """PENDING raw readings of a device, oldest receipt first."""
         ...
 
+    async def failed(self, device: str, first: datetime, last: datetime) -> list[RawRecord]:
+        """FAILED raw readings of a device that have values, measured from `first` to `last`."""
+        ...
+
     async def collect(self, records: Sequence[RawRecord]) -> None:
         """Keep the latest version per (unit, time) of readings that came in batch windows."""
         ...

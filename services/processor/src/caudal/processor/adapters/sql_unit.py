@@ -131,6 +131,12 @@ class SqlLedgerUnit:
         found = await self._connection.execute(pending.order_by(RAW.c.measured_at, RAW.c.id).limit(limit))
         return [mapping.raw_from(columns) for columns in found.mappings()]
 
+    async def failed(self, device: str, first: datetime, last: datetime) -> list[RawRecord]:
+        """FAILED raw readings of a device that have values, measured from `first` to `last`."""
+        wanted = select(RAW).where(RAW.c.device == device, RAW.c.measured_at.between(first, last))
+        failed = wanted.where(RAW.c.status == RawStatus.FAILED, RAW.c.values_json != "{}")
+        return [mapping.raw_from(columns) for columns in (await self._connection.execute(failed)).mappings()]
+
     async def collect(self, records: Sequence[RawRecord]) -> None:
         """Keep the latest version per (unit, time)."""
         latest: dict[tuple[str, datetime], RawRecord] = {}

@@ -12,7 +12,7 @@ from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import NotFound
 from caudal.common.domain.readings import Inlet, RawStatus
 from caudal.common.ports import Catalog
-from caudal.processor.domain.ledger import Measured, digest_of, measured_in, merged
+from caudal.processor.domain.ledger import Measured, Row, digest_of, measured_in, merged
 from caudal.processor.domain.plans import Plan, plan_for
 from caudal.processor.handlers.weaving import ROWS_AT_ONCE, Weaver
 from caudal.processor.ports import Head, Ledger, LedgerUnit, RawRecord
@@ -104,10 +104,20 @@ async def fold_again(
             is_last = len(rows) < ROWS_AT_ONCE
             weaver = Weaver(unit, point, desk.plan(point), heads.get(point.code))
             changed += (await weaver.weave({row.at: {} for row in rows}, onwards=is_last)).changed
+            await _judge_again(unit, point, rows)
         seen += len(rows)
         if rows:
             cursor = rows[-1].at + timedelta(microseconds=1)
     return seen, changed
+
+
+async def _judge_again(unit: LedgerUnit, point: Point, rows: Sequence[Row]) -> None:
+    """Raw readings that no variable of the point could use may be of use now."""
+    if rows:
+        failed = await unit.failed(point.device, rows[0].at, rows[-1].at)
+        standing = {row.at: {measured.digest for measured in row.measured.values()} for row in rows}
+        known = {variable.code for variable in point.variables}
+        await unit.mark([_judged(record, point.code, known, standing) for record in failed])
 
 
 def _record(bundle: RawReadings, reading: RawReading) -> RawRecord:
@@ -145,7 +155,7 @@ def _judged(record: RawRecord, point: str, known: set[str], standing: Mapping[da
     if not reading.values:
         status = RawStatus.FAILED
         reason = "; ".join(f"{code}: {why}" for code, why in reading.problems.items()) or "no values"
-    elif record.id not in standing[reading.measured_at]:
+    elif record.id not in standing.get(reading.measured_at, ()):
         status, reason = RawStatus.SKIPPED, SUPERSEDED
     elif known.isdisjoint(reading.values):
         status = RawStatus.FAILED
