@@ -19,7 +19,8 @@ def run(
     Raises:
         Permanent: the platform of `data_dir` would have to run, and does not.
     """
-    environment = _environment(data_dir, needs_running and "--help" not in arguments)
+    only_looks = not {"--help", "--dry-run"}.isdisjoint(arguments)
+    environment = _environment(data_dir, needs_running and not only_looks)
     return subprocess.run(service.command(command, *arguments), env=environment, check=False).returncode
 
 
