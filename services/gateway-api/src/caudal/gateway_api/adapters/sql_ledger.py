@@ -204,11 +204,13 @@ def _reading_span(point: str) -> sa.Select[int, datetime | None, datetime | None
 
 
 def _late(point: str, devices: Sequence[str]) -> sa.Select[int]:
-    """How many raw readings were measured before something received earlier."""
+    """How many instants were first heard of after something measured later; repetitions don't make one late."""
     view = ledger_raw.c
-    newest_before = sa.func.max(view.measured_at).over(order_by=view.received_at, groups=(None, -1))
-    received = sa.select(view.measured_at, newest_before.label("newest_before")).where(_of_point(point, devices))
-    compared = received.subquery()
+    first_heard = sa.func.min(view.received_at).label("first_heard")
+    instants = sa.select(view.measured_at, first_heard).where(_of_point(point, devices))
+    heard = instants.group_by(view.device, view.measured_at).subquery()
+    newest_before = sa.func.max(heard.c.measured_at).over(order_by=heard.c.first_heard, groups=(None, -1))
+    compared = sa.select(heard.c.measured_at, newest_before.label("newest_before")).subquery()
     return sa.select(sa.func.count()).select_from(compared).where(compared.c.measured_at < compared.c.newest_before)
 
 
