@@ -1,5 +1,5 @@
 # `make demo` and `make test` need Python 3.11+ and git; they bring the rest. ARGS="…" is passed on.
-.PHONY: demo up setup servers test check fmt bench lock
+.PHONY: demo up setup servers test check fmt docs bench lock
 
 BIN := .venv/bin
 EXPORT := uv export --quiet --no-emit-workspace --format requirements-txt --no-header --no-annotate
@@ -19,15 +19,21 @@ servers: setup   ## the servers that tests meet: Mosquitto, PostgreSQL, Redis, I
 test: servers check ## everything that CI runs
 	@PATH="$(CURDIR)/.venv/servers:$$PATH" $(BIN)/pytest $(ARGS)
 
-check: setup     ## style, types, architecture
+check: setup     ## style, types, architecture, generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m caudal.common.bus.asyncapi --check
+	$(BIN)/python -m caudal.gateway_api openapi --check
 
 fmt: setup       ## what a machine can put right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup      ## docs/asyncapi and docs/openapi, from the code
+	$(BIN)/python -m caudal.common.bus.asyncapi
+	$(BIN)/python -m caudal.gateway_api openapi
 
 bench: setup     ## messages/s, latency, CPU and memory of the whole path
 	$(BIN)/python tests/bench/pipeline.py $(ARGS)
