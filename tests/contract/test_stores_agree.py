@@ -85,7 +85,7 @@ async def write_as(store: TelemetryStore, point: str, written: Sequence[Sequence
 
 
 example = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -149,9 +149,8 @@ class EmbeddedStore:
         for row in rows:
             at = micros(row.at)
             into = values["archive" if at < cutoff else "recent"]
-            into += [
-                (self._ids[row.point, variable, row.provider], at, value) for variable, value in row.fields.items()
-            ]
+            for variable, value in row.fields.items():
+                into.append((self._ids[row.point, variable, row.provider], at, float(value)))
         return values
 
     async def samples(

@@ -22,7 +22,7 @@ from caudal.common.testing.store_rows import (
 
 EXACT = (
     *(0.0, -1.0, 1.0, 0.1 + 0.2, 1 / 3, 2.0**53, 2.0**53 + 2, -(2.0**53), 1e20, 123456789012345680000.0),
-    *(1e21, 1e300, -1e300, 5e-324, 1.7976931348623157e308, 1e-7, -3200.0),
+    *(1e21, 1e300, -1e300, 5e-324, 1.7976931348623157e308, 1e-7, -3200.0, 10**20),
 )
 """Numbers that a careless store rounds."""
 
@@ -202,8 +202,17 @@ class WritingLaws:
 
     async def test_many_erasures_in_one_batch(self, store: TelemetryStore) -> None:
         await store.write([row(minute, flow=1.0, total=float(minute)) for minute in range(250)])
-        erase = [SeriesRow("well-1", at(minute), {}, "twin", erased=("flow",)) for minute in range(0, 250, 2)]
-        await store.write(erase)
-        await store.write(erase)
+        every_second = [SeriesRow("well-1", at(minute), {}, "twin", erased=("flow",)) for minute in range(0, 250, 2)]
+        await store.write(every_second)
+        await store.write(every_second)
         assert [sample.at for sample in await flows(store)] == [at(minute) for minute in range(1, 250, 2)]
-        assert len(await flows(store, "total")) == 250
+        assert [total for _, total in column(await flows(store, "total"), "total")] == [float(n) for n in range(250)]
+
+    async def test_erasing_the_whole_of_a_variable(self, store: TelemetryStore) -> None:
+        rows = [row(minute, provider=("", "twin")[minute % 2], flow=1.0, total=float(minute)) for minute in range(3000)]
+        await store.write([*rows, row(-1, total=7.0), row(1, point="well-2", flow=1.0)])
+        erase = [SeriesRow("well-1", at(minute), {}, erased=("flow",)) for minute in range(3000)]
+        await store.write([*erase, SeriesRow("well-2", at(1), {"level": 1.0}, "twin", erased=("flow",))])
+        assert await flows(store) == []
+        assert [total for _, total in column(await flows(store, "total"), "total")] == [7.0, *map(float, range(3000))]
+        assert await all_rows(store, "well-2") == [row(1, point="well-2", level=1.0)]

@@ -69,9 +69,10 @@ def groups(
     )
 
 
-def everything(bucket: str, point: str, at: int) -> str:
-    """All fields of a point at one instant, by provider."""
-    return f'SELECT *::field FROM {source(bucket)} WHERE {of_point(point, at, at + 1)} GROUP BY "provider"'
+def everything(bucket: str, point: str, start: int, end: int, limit: int) -> str:
+    """Each provider's first `limit` rows of [start, end), with all their fields."""
+    where = of_point(point, start, end)
+    return f'SELECT *::field FROM {source(bucket)} WHERE {where} GROUP BY "provider" ORDER BY time LIMIT {limit}'
 
 
 def counts(bucket: str, point: str) -> str:

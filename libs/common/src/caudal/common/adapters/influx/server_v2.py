@@ -42,12 +42,9 @@ class InfluxV2:
         self._client = InfluxDBClientAsync(http.url, token, org, timeout=round(timeout_s * 1000))
 
     async def set_up(self, buckets: Mapping[str, timedelta | None]) -> None:
-        organizations = OrganizationsService(self._client.api_client)
-        found = await _ours(organizations.get_orgs_async(org=self._org))
-        org_id = str(found.orgs[0].id)
         for name, wanted in buckets.items():
-            bucket = await self._bucket(name) or await self._create(org_id, name, wanted)
-            await self._map(org_id, bucket)
+            bucket = await self._bucket(name) or await self._create(name, wanted)
+            await self._map(bucket)
             await self._settle(bucket, wanted)
 
     async def _bucket(self, name: str) -> Bucket | None:
@@ -58,8 +55,11 @@ class InfluxV2:
             return None
         return found.buckets[0] if found.buckets else None
 
-    async def _create(self, org_id: str, name: str, wanted: timedelta | None) -> Bucket:
-        asked = PostBucketRequest(org_id=org_id, name=name, retention_rules=_rules(wanted))
+    async def _create(self, name: str, wanted: timedelta | None) -> Bucket:
+        organizations = await _ours(OrganizationsService(self._client.api_client).get_orgs_async(org=self._org))
+        if not organizations.orgs:
+            raise Missing(f"InfluxDB has no organization {self._org!r}, or does not show it to us")
+        asked = PostBucketRequest(org_id=organizations.orgs[0].id, name=name, retention_rules=_rules(wanted))
         try:
             return await _ours(BucketsService(self._client.api_client).post_buckets_async(post_bucket_request=asked))
         except Refusal:
@@ -68,14 +68,14 @@ class InfluxV2:
                 raise
             return other  # another process was quicker
 
-    async def _map(self, org_id: str, bucket: Bucket) -> None:
+    async def _map(self, bucket: Bucket) -> None:
         """See that InfluxQL finds the bucket as database and `autogen`; newer servers map by themselves."""
         service = DBRPsService(self._client.api_client)
         policy = influxql.RETENTION_POLICY
-        found = await _ours(service.get_dbr_ps_async(org_id=org_id, db=bucket.name, rp=policy))
+        found = await _ours(service.get_dbr_ps_async(org_id=bucket.org_id, db=bucket.name, rp=policy))
         if not any(mapping.bucket_id == bucket.id for mapping in found.content or []):
             asked = DBRPCreate(
-                org_id=org_id, bucket_id=bucket.id, database=bucket.name, retention_policy=policy, default=True
+                org_id=bucket.org_id, bucket_id=bucket.id, database=bucket.name, retention_policy=policy, default=True
             )
             await _ours(service.post_dbrp_async(dbrp_create=asked))
 

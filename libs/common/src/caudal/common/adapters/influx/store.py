@@ -1,7 +1,7 @@
 """The telemetry store in InfluxDB: two buckets, one that forgets and an archive that does not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -14,13 +14,13 @@ from caudal.common.adapters.influx.server import InfluxServer, Span
 from caudal.common.adapters.influx.source import InfluxSource
 from caudal.common.adapters.series_writes import Erasure, Refusals, admitted, settled
 from caudal.common.domain.ids import checked_id
-from caudal.common.domain.series import archived_before, checked_instant, micros
+from caudal.common.domain.series import archived_before, checked_instant, instant, micros
 from caudal.common.ports import Clock, Function, Sample, SeriesRow, WriteReport
 
 BATCH = 5000
 """Lines posted at once."""
-_ERASURES_AT_ONCE = 100
-"""Instants read in one request before a field of theirs is erased."""
+_ERASURES_AT_ONCE = 1000
+"""Instants of a point looked at together."""
 
 
 class InfluxStore:
@@ -34,8 +34,10 @@ class InfluxStore:
         self._retention = retention
         self._clock = clock
         self._source = InfluxSource(http, (self._bucket, self._archive))
-        self._lock = asyncio.Lock()
+        self._setting_up = asyncio.Lock()
         self._is_set_up = False
+        self._writing = asyncio.Lock()
+        """One change at a time: an erasure is not to meet another write half-way."""
         self._owed: list[tuple[str, SeriesRow]] = []
         """What an erasure took out of a bucket and has yet to bring back."""
 
@@ -45,7 +47,7 @@ class InfluxStore:
         Raises:
             Transient: the server is away, or does not let us.
         """
-        async with self._lock:
+        async with self._setting_up:
             if not self._is_set_up:
                 await self._server.set_up({self._bucket: self._retention, self._archive: None})
                 self._is_set_up = True
@@ -71,10 +73,10 @@ class InfluxStore:
         cutoff = archived_before(self._clock.now(), self._retention)
         erasures, left = settled(good)
         archived = sum(row.at < cutoff for row in good)
-        before = refusals.count
-        async with self._ready():
-            await self._pay()
-            await self._erase(erasures)
+        async with self._ready(), self._writing:
+            await self._pay(refusals)
+            await self._erase(erasures, refusals)
+            before = refusals.count
             await self._put(self._archive, [row for row in left if row.at < cutoff and row.fields], refusals)
             archived += await self._put(
                 self._bucket, [row for row in left if row.at >= cutoff and row.fields], refusals
@@ -102,26 +104,35 @@ class InfluxStore:
         half = len(rows) // 2
         return await self._post(bucket, rows[:half], refusals) + await self._post(bucket, rows[half:], refusals)
 
-    async def _erase(self, erasures: Sequence[Erasure]) -> None:
+    async def _erase(self, erasures: Sequence[Erasure], refusals: Refusals) -> None:
         """Take rows that have an erased field away, and bring back what else they had."""
-        for first in range(0, len(erasures), _ERASURES_AT_ONCE):
-            some = erasures[first : first + _ERASURES_AT_ONCE]
-            for bucket in (self._bucket, self._archive):
-                spans: list[Span] = []
-                wanted = [influxql.everything(bucket, erasure.point, micros(erasure.at)) for erasure in some]
-                for erasure, tables in zip(some, await self._http.query(bucket, wanted), strict=True):
-                    held = [_row(erasure, table) for table in tables]
-                    if any(erasure.variables & row.fields.keys() for row in held):
-                        spans.append(Span(erasure.point, micros(erasure.at), micros(erasure.at) + 1))
-                        self._owed += [(bucket, _without(row, erasure.variables)) for row in held]
-                if spans:
-                    await self._server.delete(bucket, spans)
-                    await self._pay()
+        by_point: dict[str, list[Erasure]] = {}
+        for erasure in sorted(erasures, key=lambda erasure: erasure.at):
+            by_point.setdefault(erasure.point, []).append(erasure)
+        for of_point in by_point.values():
+            for first in range(0, len(of_point), _ERASURES_AT_ONCE):
+                for bucket in (self._bucket, self._archive):
+                    await self._erase_in(bucket, of_point[first : first + _ERASURES_AT_ONCE], refusals)
 
-    async def _pay(self) -> None:
+    async def _erase_in(self, bucket: str, erasures: Sequence[Erasure], refusals: Refusals) -> None:
+        """Do so at some instants of a point, ascending: at once, if there are no other rows between them."""
+        span = Span(erasures[0].point, micros(erasures[0].at), micros(erasures[-1].at) + 1)
+        [tables] = await self._http.query(bucket, [influxql.everything(bucket, *span, len(erasures) + 1)])
+        erased = {micros(erasure.at): erasure.variables for erasure in erasures}
+        held = [found for table in tables for found in _rows(span.point, table)]
+        if any(micros(row.at) not in erased for row in held):
+            half = len(erasures) // 2
+            await self._erase_in(bucket, erasures[:half], refusals)
+            await self._erase_in(bucket, erasures[half:], refusals)
+        elif any(erased[micros(row.at)] & row.fields.keys() for row in held):
+            self._owed += [(bucket, _without(row, erased[micros(row.at)])) for row in held]
+            await self._server.delete(bucket, [span])
+            await self._pay(refusals)
+
+    async def _pay(self, refusals: Refusals) -> None:
         """Bring back what erasures owe; kept until it is done, so that an outage half-way loses nothing."""
         for bucket in (self._bucket, self._archive):
-            await self._put(bucket, [row for place, row in self._owed if place == bucket and row.fields], Refusals())
+            await self._put(bucket, [row for place, row in self._owed if place == bucket and row.fields], refusals)
         self._owed.clear()
 
     async def samples(
@@ -152,7 +163,8 @@ class InfluxStore:
         everything = (
             None if point is None else Span(checked_id(point, "point"), series_reads.BEGINNING, series_reads.END)
         )
-        async with self._ready():
+        async with self._ready(), self._writing:
+            self._owed = [(bucket, row) for bucket, row in self._owed if point not in (None, row.point)]
             for bucket in (self._bucket, self._archive):
                 if everything:
                     await self._server.delete(bucket, [everything])
@@ -161,7 +173,7 @@ class InfluxStore:
 
     async def trim(self, point: str, max_rows: int, older_than: datetime) -> int:
         before = checked_instant(older_than, "older_than")
-        async with self._ready():
+        async with self._ready(), self._writing:
             variables = await self._source.variables(checked_id(point, "point"))
             counted = await series_reads.count(self._source, point, variables, series_reads.END, max_rows)
             if counted <= max_rows:
@@ -179,15 +191,15 @@ class InfluxStore:
         await self._http.ping()
 
 
-def _row(erasure: Erasure, table: Series[Cells]) -> SeriesRow:
-    """The numbers that one provider's row has at the instant of an erasure."""
-    [values] = table.values
-    fields = {
-        variable_of(key): float(value)
-        for key, value in zip(table.columns, values, strict=True)
-        if key != "time" and isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return SeriesRow(erasure.point, erasure.at, fields, table.tags.get("provider", ""))
+def _rows(point: str, table: Series[Cells]) -> Iterator[SeriesRow]:
+    """One provider's rows, with their numbers."""
+    for time, *cells in table.values:
+        fields = {
+            variable_of(key): float(cell)
+            for key, cell in zip(table.columns[1:], cells, strict=True)
+            if isinstance(cell, int | float) and not isinstance(cell, bool)
+        }
+        yield SeriesRow(point, instant(time), fields, table.tags.get("provider", ""))
 
 
 def _without(row: SeriesRow, variables: set[str]) -> SeriesRow:
