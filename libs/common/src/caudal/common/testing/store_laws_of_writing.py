@@ -1,6 +1,8 @@
 """The laws of `TelemetryStore` about writing, erasing and names."""
 
+import asyncio
 from datetime import UTC, datetime
+from itertools import zip_longest
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -216,3 +218,13 @@ class WritingLaws:
         assert await flows(store) == []
         assert [total for _, total in column(await flows(store, "total"), "total")] == [7.0, *map(float, range(3000))]
         assert await all_rows(store, "well-2") == [row(1, point="well-2", level=1.0)]
+
+    async def test_writes_that_meet_do_not_disturb_each_other(self, store: TelemetryStore) -> None:
+        await store.write([row(minute, flow=1.0, total=float(minute)) for minute in range(60)])
+        erase = [[SeriesRow("well-1", at(minute), {}, "twin", erased=("flow",))] for minute in range(0, 60, 3)]
+        write = [[row(minute, level=1.0)] for minute in range(60)]
+        await asyncio.gather(*(store.write(rows) for pair in zip_longest(erase, write) for rows in pair if rows))
+        totals = [(at(minute), float(minute)) for minute in range(60)]
+        assert column(await flows(store, "total"), "total") == totals
+        assert len(await flows(store, "level")) == 60
+        assert [sample.at for sample in await flows(store)] == [at(minute) for minute in range(60) if minute % 3]
