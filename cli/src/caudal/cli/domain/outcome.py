@@ -29,7 +29,7 @@ class Outcome:
     duplicates: int
     """Deliveries that brought nothing new."""
     late: int
-    """Deliveries overtaken by a later reading."""
+    """Readings first heard of after a later one."""
     rejected: int
     """Payloads that could not be read; kept whole."""
     flags: dict[str, int]
