@@ -249,3 +249,11 @@ class _Away:
             self.failures -= 1
             raise Transient("the broker is away", 0.01)
         await self.bus.publish(messages)
+
+
+def test_rejects_file_holds_nothing_that_a_spreadsheet_would_run(tmp_path: Path) -> None:
+    rejects = RejectsFile(tmp_path / "w.csv")
+    rejects.put(7, "=cmd|x", "+1", "@SUM(A1)")
+    path = rejects.close()
+    assert path is not None
+    assert Path(path).read_text().splitlines()[1] == "7,'=cmd|x,'+1,'@SUM(A1)"
