@@ -10,7 +10,7 @@ from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
 from servers.redis import Redis
 
-pytest_plugins = ("skip_report",)
+pytest_plugins = ("skip_report", "figures")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from servers.process import Server
@@ -69,16 +71,44 @@ class Postgres(Server):
         super().start()
         return self
 
+    def signal(self, number: int) -> None:
+        """To its backends too when it is frozen, thawed or killed: each is in a session of its own."""
+        backends = self.backends()
+        super().signal(number)
+        if number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
+            for pid in backends:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def kill(self) -> None:
+        """kill -9, with all its backends, as when the machine loses power; returns once they are gone."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        backends = self.backends()
+        self.signal(signal.SIGKILL)
+        self.process.wait(10)
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in backends) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def backends(self) -> list[int]:
+        """The processes that it started."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run one statement through psql and return what it prints, unaligned."""
         done = subprocess.run(
-            [binaries() / "psql", "-h", self.host, "-p", str(self.port), "-U", "caudal", "-d", database]
-            + ["-v", "ON_ERROR_STOP=1", "-qAtc", statement],
+            [
+                binaries() / "psql", "-h", self.host, "-p", str(self.port), "-U", "caudal", "-d", database,
+                "-v", "ON_ERROR_STOP=1", "-qAtc", statement,
+            ],
             check=True,
             capture_output=True,
             text=True,
             timeout=60,
-        )
+        )  # fmt: skip
         return done.stdout.strip()
 
     def database(self, template: str = "template1") -> str:

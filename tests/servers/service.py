@@ -45,6 +45,14 @@ class Service(Server):
         except OSError:
             return {}
 
+    def is_alive(self) -> bool:
+        """Whether /health/live says so."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/live", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
     def metrics(self) -> str:
         """What /metrics answers."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
@@ -58,9 +66,16 @@ class Service(Server):
 
     def peak_memory_mb(self) -> float:
         """Most memory held at once so far."""
+        return self._status_mb("VmHWM")
+
+    def memory_mb(self) -> float:
+        """Memory held now."""
+        return self._status_mb("VmRSS")
+
+    def _status_mb(self, field: str) -> float:
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return int(status.split(f"{field}:")[1].split()[0]) / 1024
 
 
 def migrate(module: str, settings: Mapping[str, str]) -> None:
