@@ -29,7 +29,7 @@ from caudal.common.bus import codec, topics
 from caudal.common.bus.messages import ProcessedReadings
 from caudal.common.ports import Delivery, Outgoing, Subscription
 from caudal.common.settings import MqttSettings
-from bench_platform import Platform
+from servers.platform import Platform
 
 DEVICES = 30
 START = datetime(2026, 1, 1, tzinfo=UTC)
