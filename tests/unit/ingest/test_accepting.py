@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from caudal.common.bus.codec import MAX_BUNDLE_BYTES, MAX_MESSAGE_BYTES, decode, encode, encode_msgpack
+from caudal.common.bus.contents import packed
 from caudal.common.bus.messages import Push, RawReadings, Rejected
 from caudal.common.domain.catalog import Point, Provider
 from caudal.common.domain.errors import Transient
@@ -17,7 +18,7 @@ from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.ingest.domain.refusals import Refusal
-from caudal.ingest.entrypoints.uplink import Pace, putting_away, subscriptions, uplink_of
+from caudal.ingest.entrypoints.uplink import Pace, push_of, putting_away, subscriptions, uplink_of
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.readers import UNCLAIMED
 
@@ -276,6 +277,14 @@ async def test_push_that_no_mapping_can_read_is_put_away(provider: Provider | No
     await house.hears("provider/acme/push", pushed({"serial": "S1", "t": TS, "q": 1}))
     assert reason in house.rejects[0].reason
     assert msgspec.json.decode(house.rejects[0].payload)["data"][0]["serial"] == "S1"
+
+
+async def test_a_push_too_large_to_travel_plainly_is_unpacked() -> None:
+    body = b'{"device": "m-1", "measured_at": "2026-03-02T10:00:00Z", "values": {"total": 5}}' + b" " * 100_000
+    content, encoding = packed(body)
+    push = Push(id="1", provider="acme", received_at=AT, content=content, encoding=encoding)
+    assert encoding == "gzip"
+    assert push_of(Delivery("provider/acme/push", encode(push))).payload == body
 
 
 async def test_push_in_base64_and_a_broken_envelope() -> None:

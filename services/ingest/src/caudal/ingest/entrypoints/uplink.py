@@ -1,12 +1,11 @@
 """What comes over the bus from devices, providers and Zigbee2MQTT: topics are parsed here, payloads are not."""
 
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from caudal.common.bus import topics
 from caudal.common.bus.codec import decode
+from caudal.common.bus.contents import unpacked
 from caudal.common.bus.messages import Push
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import id_from_name
@@ -97,22 +96,11 @@ def push_of(delivery: Delivery) -> Arrival:
     provider = id_from_name(delivery.topic.split("/")[1])
     try:
         push = decode(delivery.payload, Push)
-        content = _content(push)
+        content = unpacked(push.content, push.encoding)
     except InvalidInput as error:
         unreadable = Unreadable(Refusal.UNDECODABLE, error.field, error.reason)
         return Arrival(delivery.topic, delivery.payload, Inlet.PUSH, None, provider, unreadable=unreadable)
     return Arrival(delivery.topic, content, Inlet.PUSH, None, provider, push.received_at)
-
-
-def _content(push: Push) -> bytes:
-    if push.encoding == "utf-8":
-        return push.content.encode("utf-8")
-    if push.encoding != "base64":
-        raise InvalidInput("encoding", f"{push.encoding[:40]!r} is neither utf-8 nor base64")
-    try:
-        return base64.b64decode(push.content, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidInput("content", f"is no base64: {error}") from error
 
 
 def zigbee_of(delivery: Delivery, base: str) -> Arrival | None:
