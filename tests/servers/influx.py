@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.error import URLError
 
+import pytest
+
 from servers.process import Server, free_port
 
 SETTINGS = """\
@@ -90,7 +92,7 @@ class Influx1(Influx):
     def command(self) -> Sequence[str]:
         program = find_influxd("1")
         if program is None:
-            raise FileNotFoundError("InfluxDB 1.x is not installed (Debian: apt-get install influxdb)")
+            pytest.skip("needs InfluxDB 1")
         return [program, "-config", str(self.configuration)]
 
 

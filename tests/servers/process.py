@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 
 def free_port() -> int:
     """A port of loopback that nobody holds right now."""
@@ -54,18 +56,21 @@ class Server:
         return self.folder / f"{self.name}.log"
 
     def start(self) -> Self:
-        """Start it and wait until it is ready."""
+        """Start it and wait until it is ready; a test that asks for what is not installed here is skipped."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command(),
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                cwd=self.folder,
-                env=self.environment(),
-                user=self.user(),
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(
+                    self.command(),
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    cwd=self.folder,
+                    env=self.environment(),
+                    user=self.user(),
+                    start_new_session=True,
+                )
+            except FileNotFoundError:
+                pytest.skip(f"needs {self.name}")
         deadline = time.monotonic() + self.start_timeout_s
         while not self.is_ready():
             if self.process.poll() is not None:
