@@ -22,7 +22,7 @@ from caudal.ingest.adapters import csv_table
 from caudal.ingest.adapters.parquet_frames import Limits
 from caudal.ingest.adapters.rejects_file import RejectsFile
 from caudal.ingest.adapters.tables import open_table
-from caudal.ingest.domain.windows import options_from
+from caudal.ingest.domain.options import options_from
 from caudal.ingest.handlers.loading import Loading, Report
 
 TS = "2026-03-02T10:00:00Z"

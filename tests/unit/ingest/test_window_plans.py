@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.ingest.domain.options import options_from
 from caudal.ingest.domain.refusals import Unreadable
 from caudal.ingest.domain.sniffing import sniff_decimal, sniff_delimiter, sniff_time_format
-from caudal.ingest.domain.windows import MAX_CELL, Plan, Row, options_from
+from caudal.ingest.domain.windows import MAX_CELL, Plan, Row
 
 RECEIVED_AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 TS = "2026-03-02T10:00:00Z"

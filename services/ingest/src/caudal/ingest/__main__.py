@@ -13,7 +13,7 @@ import uvloop
 from caudal.common import logs
 from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Transient
 from caudal.ingest.adapters.terminal import show
-from caudal.ingest.domain.windows import options_from
+from caudal.ingest.domain.options import options_from
 from caudal.ingest.handlers.loading import Report
 from caudal.ingest.main import load as load_file
 from caudal.ingest.main import serve

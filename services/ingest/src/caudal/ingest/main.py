@@ -23,7 +23,7 @@ from caudal.ingest.adapters.rejects_file import RejectsFile
 from caudal.ingest.adapters.tables import open_table
 from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
-from caudal.ingest.domain.windows import Options
+from caudal.ingest.domain.options import Options
 from caudal.ingest.entrypoints import batch, uplink
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.loading import Loading, Report

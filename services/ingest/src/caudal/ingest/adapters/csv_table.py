@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import AnyStr, NamedTuple
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.sniffing import sniff_delimiter
-from caudal.ingest.domain.windows import Options, Row
+from caudal.ingest.domain.windows import Row
 from caudal.ingest.ports import Batch
 
 SAMPLE_BYTES = 65_536

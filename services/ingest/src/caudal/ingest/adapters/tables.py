@@ -6,7 +6,7 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.ingest.adapters.csv_table import CsvTable
 from caudal.ingest.adapters.parquet_frames import Limits
 from caudal.ingest.adapters.parquet_table import ParquetTable
-from caudal.ingest.domain.windows import Options
+from caudal.ingest.domain.options import Options
 from caudal.ingest.ports import Table
 
 PARQUET_MARK = b"PAR1"

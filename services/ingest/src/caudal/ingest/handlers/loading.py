@@ -9,24 +9,22 @@ from typing import Any
 import msgspec
 
 from caudal.common.bus.messages import RawReading
-from caudal.common.domain.catalog import Point
-from caudal.common.domain.errors import InvalidInput, Permanent, Transient
-from caudal.common.domain.ids import id_from_name
+from caudal.common.domain.errors import Transient
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
 from caudal.ingest.domain.columns import Role
+from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.payloads import text_of
-from caudal.ingest.domain.refusals import Refusal, Unreadable
-from caudal.ingest.domain.windows import SAMPLE_ROWS, Options, Plan, Row
+from caudal.ingest.domain.refusals import Unreadable
+from caudal.ingest.domain.windows import SAMPLE_ROWS, Plan, Row
 from caudal.ingest.handlers.bundles import Source, bundles
+from caudal.ingest.handlers.owners import MAX_NAMES, Owner, Owners
 from caudal.ingest.ports import Batch, Rejects, Table
 
 ROWS_AT_ONCE = 5000
 """Rows gathered before they are sent, so that each device's fill bundles."""
 SHOWN = 5
 """Rows and rejects that a report shows."""
-MAX_NAMES = 100_000
-"""Names of devices in memory."""
 TICK = timedelta(microseconds=1)
 
 
@@ -79,7 +77,7 @@ class Loading:
         rows_per_s: int = 0,
         patience_s: float = 60.0,
     ) -> None:
-        self._owners = _Owners(catalog)
+        self._owners = Owners(catalog)
         self._publisher = publisher
         self._clock = clock
         self._window = window
@@ -118,7 +116,7 @@ class Loading:
         return report
 
     async def _send(
-        self, plan: Plan, only: "_Owner | None", rows: Sequence[Row], rejects: Rejects | None, report: Report
+        self, plan: Plan, only: Owner | None, rows: Sequence[Row], rejects: Rejects | None, report: Report
     ) -> None:
         by_device: dict[str, list[RawReading]] = {}
         for row in rows:
@@ -141,7 +139,7 @@ class Loading:
             ]
             await self._publish(self._publisher, messages)
 
-    def _reading(self, plan: Plan, row: Row, owner: "_Owner") -> RawReading:
+    def _reading(self, plan: Plan, row: Row, owner: Owner) -> RawReading:
         self._received_at = max(self._clock.now(), self._received_at + TICK)
         measured = plan.read(row, owner.zone, self._received_at)
         return RawReading(
@@ -168,60 +166,6 @@ class Loading:
     async def _pace(self, rows: int, begun: float) -> None:
         if self._rows_per_s and self._publisher:
             await asyncio.sleep(max(0.0, rows / self._rows_per_s - (time.monotonic() - begun)))
-
-
-class _Owner(msgspec.Struct, frozen=True):
-    """Whose row it is, and in which zone its naive times are."""
-
-    device: str
-    zone: str | None
-
-
-class _Owners:
-    """Devices behind the names in a table, asked of the catalog once."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._known: dict[tuple[str, bool], _Owner | None] = {}
-
-    async def given(self, options: Options) -> _Owner | None:
-        """The owner of all rows, if the options name one.
-
-        Raises:
-            InvalidInput: there is no such point.
-        """
-        if options.point is not None:
-            point = await self._catalog.point(options.point)
-            if point is None:
-                raise InvalidInput("point", f"there is no point {options.point[:80]!r}")
-            return _Owner(point.device, point.time_zone)
-        return await self.of(options.device, False) if options.device is not None else None
-
-    async def of(self, name: str, is_point: bool) -> _Owner:
-        """The owner of this name.
-
-        Raises:
-            Unreadable: there is no such point.
-        """
-        if (name, is_point) not in self._known:
-            if len(self._known) >= MAX_NAMES:
-                self._known.clear()
-            self._known[name, is_point] = await self._asked(name, is_point)
-        owner = self._known[name, is_point]
-        if owner is None:
-            raise Unreadable(Refusal.DEVICE, "point", f"there is no point {name[:80]!r}")
-        return owner
-
-    async def _asked(self, name: str, is_point: bool) -> _Owner | None:
-        try:
-            if is_point:
-                point: Point | None = await self._catalog.point(name)
-                return _Owner(point.device, point.time_zone) if point else None
-            device = id_from_name(name)
-            point = await self._catalog.point_of(device)
-        except Permanent as error:
-            raise InvalidInput("point", str(error)) from error
-        return _Owner(device, point.time_zone if point else None)
 
 
 async def _sampled(batches: AsyncIterator[Batch]) -> tuple[list[Batch], AsyncIterator[Batch]]:

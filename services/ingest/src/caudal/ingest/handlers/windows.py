@@ -19,7 +19,7 @@ from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import Command, Result
 from caudal.common.domain.errors import InvalidInput, Permanent, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
-from caudal.ingest.domain.windows import options_from
+from caudal.ingest.domain.options import options_from
 from caudal.ingest.ports import Jobs, WindowJob, WindowRunner
 
 MAX_ATTEMPTS = 3
