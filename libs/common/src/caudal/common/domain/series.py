@@ -4,6 +4,7 @@ Times are whole microseconds since the epoch (UTC), so that intervals and orders
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,15 +87,23 @@ def overlaid(tracks: Sequence[Track], variables: Sequence[str], limit: int) -> T
     No track may have been cut off before its `limit`th instant: then nothing that was cut off could be among the first.
     """
     held = [track for track in tracks if track.times]
-    if len(held) == 1 and len(held[0].times) <= limit and len(held[0].columns) == len(variables):
-        return held[0]
-    merged = {variable: _values_of(held, variable) for variable in variables}
-    times = sorted(set().union(*merged.values()))
-    first = times[:limit]
-    columns: dict[str, list[float | None]] = {
-        variable: [values.get(time) for time in first] for variable, values in merged.items()
-    }
-    return Track(first, columns, whole=len(first) == len(times) and all(track.whole for track in held))
+    whole = all(track.whole for track in held)
+    if _fit(held):
+        times = held[0].times
+        columns = {name: column[:limit] for track in held for name, column in track.columns.items()}
+        nothing: list[float | None] = [None] * len(times[:limit])
+        columns = {variable: columns.get(variable, nothing) for variable in variables}
+    else:
+        merged = {variable: _values_of(held, variable) for variable in variables}
+        times = sorted(set().union(*merged.values()))
+        columns = {variable: [values.get(time) for time in times[:limit]] for variable, values in merged.items()}
+    return Track(times[:limit], columns, whole=whole and len(times) <= limit)
+
+
+def _fit(tracks: Sequence[Track]) -> bool:
+    """Whether tracks can be put side by side as they are: same times, no variable twice. This is the usual case."""
+    variables = [variable for track in tracks for variable in track.columns]
+    return len(set(variables)) == len(variables) > 0 and all(track.times == tracks[0].times for track in tracks)
 
 
 def _values_of(tracks: Iterable[Track], variable: str) -> dict[int, float]:
@@ -107,13 +116,15 @@ def _values_of(tracks: Iterable[Track], variable: str) -> dict[int, float]:
 
 def contested(tracks: Sequence[Track]) -> set[int]:
     """The times at which more than one track has a value for one variable."""
-    seen: dict[str, set[int]] = {}
+    held = [track for track in tracks if track.times]
+    named = Counter(variable for track in held for variable in track.columns)
     twice: set[int] = set()
-    for track in tracks:
-        for variable, column in track.columns.items():
-            times = {time for time, value in zip(track.times, column, strict=True) if value is not None}
-            twice |= seen.setdefault(variable, set()) & times
-            seen[variable] |= times
+    for variable in (variable for variable, often in named.items() if often > 1):
+        seen: set[int] = set()
+        for track in held:
+            times = _values_of([track], variable).keys()
+            twice |= seen & times
+            seen |= times
     return twice
 
 
