@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -72,7 +71,7 @@ def problem(
     """The answer that tells of an error."""
     named = [ProblemField(field=_printable(field), reason=_printable(reason)) for field, reason in fields]
     body = Problem(error=ProblemBody(code=code, message=_printable(message), fields=named))
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+    return Response(body.model_dump_json(), status, headers, media_type="application/json")
 
 
 async def _on_ours(_request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """Shapes and parameter types that several rooms share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -35,28 +35,31 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-@dataclass(frozen=True)
-class ProblemField:
+class Shown(BaseModel):
+    """A shape that we answer with."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ProblemField(Shown):
     """One field that cannot be used."""
 
     field: str
     reason: str
 
 
-@dataclass(frozen=True)
-class ProblemBody:
+class ProblemBody(Shown):
     """What went wrong."""
 
     code: str
     """For programs."""
     message: str
     """For people."""
-    fields: list[ProblemField] = field(default_factory=list)
+    fields: list[ProblemField] = []
     """Which fields, if it is about fields."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Shown):
     """The one shape of every error."""
 
     error: ProblemBody
