@@ -39,18 +39,18 @@ class TestUpload:
         answer = await upload(api.operator)
         assert answer.status_code == 200, answer.text
         said = answer.json()
-        assert said["saved"] is True
         path = Path(said["path"])
+        assert said == {"saved": True, "path": str(path)}
         assert path.read_bytes() == ROWS
         assert path.parent == api.data_dir / "windows"
-        assert (said["format"], said["size"]) == ("csv", len(ROWS))
         assert [entry for entry in path.parent.iterdir() if entry.name.startswith(".")] == []
 
     async def test_parquet_is_known_by_its_content(self, api: ApiHouse) -> None:
         sink = BytesIO()
         pq.write_table(pa.table({"ts": ["2026-03-02T00:00:00Z"], "id": ["meter-1"], "flow": [1.0]}), sink)
-        answer = await upload(api.operator, sink.getvalue(), "window.csv")
-        assert answer.json()["format"] == "parquet"
+        await upload(api.operator, sink.getvalue(), "window.csv")
+        await api.operator.post("/api/run_window")
+        assert api.processor.commands[-1].params["format"] == "parquet"
 
     @pytest.mark.parametrize(
         "name",
@@ -159,15 +159,22 @@ class TestRun:
         api.processor.answer = {"rows": 5, "rejected": 0, "path": "elsewhere"}
         answer = await api.operator.post("/api/run_window")
         assert answer.status_code == 200, answer.text
-        said = answer.json()
-        assert (said["triggered"], said["status_code"]) == (True, 200)
-        assert (said["loader_response"]["rows"], said["loader_response"]["path"]) == (5, path)
+        loader_response = {"rows": 5, "path": path}
+        assert answer.json() == {"triggered": True, "status_code": 200, "loader_response": loader_response}
         (command,) = api.processor.commands
+        assert answer.headers["Location"] == f"/api/windows/{command.id}"
         assert command.action == "run"
         assert command.params == {"path": Path(path).name, "format": "csv", "options": {}}
         assert api.bus.published[-1].topic == f"window/{command.id}/command"
         shown = await api.operator.get(f"/api/windows/{command.id}")
         assert (shown.status_code, shown.json()["state"]) == (200, "done")
+
+    async def test_rejected_rows_are_told(self, api: ApiHouse) -> None:
+        path = (await upload(api.operator)).json()["path"]
+        api.processor.answer = {"rows": 4, "rejected": 1, "rejects_path": "r.csv"}
+        said = (await api.operator.post("/api/run_window")).json()["loader_response"]
+        (command,) = api.processor.commands
+        assert said == {"rows": 4, "rejected": 1, "rejects_path": "r.csv", "path": path, "id": command.id}
 
     async def test_file_is_chosen_by_the_path_that_was_answered(self, api: ApiHouse) -> None:
         path = (await upload(api.operator)).json()["path"]
@@ -293,7 +300,7 @@ class TestFlush:
         monkeypatch.setattr(SqlLedger, "window_reading_count", counting)
         await upload(api.operator)
         api.processor.answer = {"rows": 1}
-        window = (await api.operator.post("/api/run_window")).json()["loader_response"]["id"]
+        window = (await api.operator.post("/api/run_window")).headers["Location"].rpartition("/")[2]
         flushing = asyncio.create_task(api.operator.get("/flush"))
         await asked.wait()
         await api.keep(reading(NOW, x=1), inlet=Inlet.WINDOW, window=window)

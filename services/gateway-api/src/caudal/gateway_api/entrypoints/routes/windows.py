@@ -50,7 +50,7 @@ async def upload_csv(door: TheDoor, request: Request, caller: WindowRunner) -> R
     """Keep a CSV or Parquet file, to be run as a batch window."""
     part = await FilePart(request).opened()
     kept = await save_upload(door.windows, caller, part.name, part.chunks())
-    return answer(UploadAnswer(True, kept.path, kept.format, kept.size))
+    return answer(UploadAnswer(True, kept.path))
 
 
 @windows.post(
@@ -59,17 +59,25 @@ async def upload_csv(door: TheDoor, request: Request, caller: WindowRunner) -> R
     responses={202: {"model": RunAnswer, "description": "The loader is still at it"}},
 )
 async def run(door: TheDoor, caller: WindowRunner, body: RunBody | None = None) -> Response:
-    """Run an uploaded file as a batch window: each row goes over the bus like any other reading."""
+    """Run an uploaded file as a batch window: each row goes over the bus like any other reading.
+
+    The whole report of the loader stands where `Location` says.
+    """
     asked = body or RunBody()
     refuse_unprintable(asked.options, "options")
     order, path = await run_window(door.windows, caller, asked.path, asked.options)
     done_or_under_way(order)
     status = 200 if order.state is CommandState.DONE else 202
-    return answer(RunAnswer(True, status, _loader_said(order, path)), status)
+    report = {"Location": f"/api/windows/{order.id}"}
+    return answer(RunAnswer(True, status, _loader_said(order, path)), status, report)
 
 
 def _loader_said(order: OrderedCommand, path: str) -> dict[str, Any]:
-    return {**order.detail, "path": path, "id": order.id}
+    """Rows and path; what was not read as it stands, or is not read yet, is told as well."""
+    said = order.detail
+    if order.state is CommandState.DONE and not said.get("rejected") and not said.get("with_problems"):
+        return {"rows": said.get("rows"), "path": path}
+    return {**said, "path": path, "id": order.id}
 
 
 @windows.get("/api/windows/{window}", response_model=OrderAnswer)

@@ -29,10 +29,6 @@ class UploadAnswer:
 
     saved: bool
     path: str
-    format: str
-    """csv or parquet, by its content."""
-    size: int
-    """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class RunAnswer:
     status_code: int
     """200: done; 202: still at it, ask `/api/windows/{id}`."""
     loader_response: dict[str, Any]
-    """rows, path, and what else the loader says; the id of the window."""
+    """rows and path; the whole report, and the id of the window, if rows were rejected or are still being read."""
 
 
 @dataclass(frozen=True)
