@@ -102,6 +102,16 @@ async def test_csv_of_any_make_says_the_same(
     assert (report.rows, device.startswith("Pozo_1-"), list(reading.values.values())) == (1, True, [1.5])
 
 
+async def test_times_without_a_zone_are_utc_where_no_point_says_otherwise_and_the_report_says_so(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path, "ts,id,flow\n2026-03-02 10:00:00,D1,1.5\n")
+    report = await shelf.load()
+    ((_, reading),) = shelf.readings
+    assert reading.measured_at == datetime(2026, 3, 2, 10, tzinfo=UTC)
+    assert "times without a zone are those of the device's point, UTC where there is none" in report.notes
+
+
 async def test_named_point_gives_device_and_zone(tmp_path: Path) -> None:
     point = Point(code="P1", device="D1", time_zone="America/Santiago")
     shelf = Shelf(tmp_path, "fecha,hora,caudal\n2026-03-02,07:00,1.5\n", point)

@@ -22,7 +22,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     device: str | None = None
     """All rows are of this device."""
     time_zone: str | None = None
-    """Of times without one; None: that of the device's point."""
+    """Of times without one; None: that of the device's point, UTC where there is none."""
     clock_change: ClockChange = "reject"
     """How local times are read that exist twice or not at all."""
     delimiter: str | None = None

@@ -103,6 +103,8 @@ class Loading:
         rows = [row for batch in sample for row in batch.rows]
         plan = Plan(table.headers, rows[:SAMPLE_ROWS], options, table.source_format)
         _describe(plan, report)
+        if options.time_zone is None:
+            report.notes.append("times without a zone are those of the device's point, UTC where there is none")
         pending: list[Row] = []
         async for batch in _chained(sample, rest):
             pending += batch.rows

@@ -17,7 +17,8 @@ class Owner(msgspec.Struct, frozen=True):
     """Whose row it is, and in which zone its naive times are."""
 
     device: str
-    zone: str | None
+    zone: str = "UTC"
+    """Where no point says otherwise it is UTC, as for a point that says nothing."""
 
 
 class Owners:
@@ -64,4 +65,4 @@ class Owners:
             point = await self._catalog.point_of(device)
         except Permanent as error:
             raise InvalidInput("point", str(error)) from error
-        return Owner(device, point.time_zone if point else None)
+        return Owner(device, point.time_zone) if point else Owner(device)
