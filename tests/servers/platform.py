@@ -70,6 +70,7 @@ class Platform:
         """The environment of our services."""
         return {
             "CAUDAL_MQTT_PORT": str(self.mosquitto.port),
+            "CAUDAL_MQTT_SHARED": str(self._processors > 1),
             "CAUDAL_DATABASE_URL": self.postgres.database(),
             "CAUDAL_DATA_DIR": str(self.folder / "data"),
             "CAUDAL_STORE": "influx",

@@ -42,6 +42,8 @@ class MqttSettings(Section):
     """auto: 5, and 3.1.1 where the broker knows no more."""
     mqtt_client_id: str | None = None
     """Name of the persistent session; None: the service's name. Each replica needs its own."""
+    mqtt_shared: bool = False
+    """Whether replicas divide what comes. docs/decisions/0007: Mosquitto forgets this when it restarts."""
     mqtt_session_expiry_s: int = 14 * 24 * 3600
     """How long the broker keeps what comes while we are away."""
 

@@ -56,10 +56,11 @@ async def build(service: Service) -> None:
     folder = windows_folder(common)
     windows = Windows(JobFiles(folder / ".orders"), WindowProcess(folder, settings.window_timeout_s), bus, clock)
 
-    pace = uplink.Pace(settings.ingest_group, settings.ingest_max_batch, settings.ingest_linger_s)
+    group = settings.ingest_group if mqtt.mqtt_shared else None
+    pace = uplink.Pace(group, settings.ingest_max_batch, settings.ingest_linger_s)
     for subscription in uplink.subscriptions(accepting.accept, catalog.forget, tally, pace, settings.zigbee_topic):
         bus.subscribe(subscription)
-    bus.subscribe(batch.subscription(windows.order, settings.ingest_group))
+    bus.subscribe(batch.subscription(windows.order, group))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("windows", run=windows.run, restart=True)
 

@@ -28,7 +28,7 @@ VERSION_TABLE = "alembic_version_processor"
 
 async def build(service: Service) -> None:
     """Settings, adapters, handlers, entrypoints, parts."""
-    settings, sql = ProcessorSettings(), SqlSettings()
+    settings, sql, mqtt = ProcessorSettings(), SqlSettings(), MqttSettings()
     clock = SystemClock()
     if ServiceSettings().migrate:
         await bring_up_to_date()
@@ -46,7 +46,7 @@ async def build(service: Service) -> None:
     async def put_away(delivery: Delivery, reason: str) -> None:
         await entrypoint.put_away(delivery, reason)
 
-    bus = MqttBus(MqttSettings(), NAME, on_poison=put_away, metrics=service.bus_metrics)
+    bus = MqttBus(mqtt, NAME, on_poison=put_away, metrics=service.bus_metrics)
     projection = Relay("store", partial(project, ledger, store), told, settings.store_linger_s)
     events = Relay("bus", partial(publish, ledger, bus), told, settings.events_linger_s)
 
@@ -55,7 +55,7 @@ async def build(service: Service) -> None:
         events.nudge()
 
     entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge)
-    for subscription in entrypoint.subscriptions(settings.linger_s):
+    for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
         bus.subscribe(subscription)
 
     async def enforce_caps() -> int:

@@ -11,13 +11,13 @@ from caudal.common.ports import Delivery, Subscription
 Order = Callable[[Sequence[tuple[str, Command]]], Awaitable[None]]
 
 
-def subscription(order: Order, group: str = "ingest") -> Subscription:
+def subscription(order: Order, group: str | None = None) -> Subscription:
     """`window/<id>/command`, divided among replicas; acknowledged when `order` has them in safety."""
 
     async def command(deliveries: Sequence[Delivery]) -> None:
         await order([command_of(delivery) for delivery in deliveries])
 
-    return Subscription((topics.WINDOW_COMMAND.filter(shared=f"{group}-windows"),), command, name="windows")
+    return Subscription((topics.WINDOW_COMMAND.filter(shared=group and f"{group}-windows"),), command, name="windows")
 
 
 def command_of(delivery: Delivery) -> tuple[str, Command]:

@@ -25,8 +25,8 @@ ZIGBEE_WORDS = frozenset({"set", "get", "availability"})
 class Pace(NamedTuple):
     """How subscriptions are served."""
 
-    group: str = "ingest"
-    """Replicas of one group divide what comes."""
+    group: str | None = None
+    """Replicas of one group divide what comes; None: there are none."""
     max_batch: int = 1000
     linger_s: float = 0.005
 
@@ -34,7 +34,7 @@ class Pace(NamedTuple):
 def subscriptions(
     accept: Accept, forget: Forget, tally: Tally, pace: Pace, zigbee: str = "zigbee2mqtt"
 ) -> list[Subscription]:
-    """What ingest listens to: devices, pushes and Zigbee shared among replicas, changes of the catalog by each.
+    """What ingest listens to: devices, pushes and Zigbee divided among replicas, changes of the catalog by each.
 
     Args:
         accept: Takes arrivals; a delivery is acknowledged when it returns.
@@ -62,7 +62,7 @@ def subscriptions(
 
     def divided(name: str, plain: str, handler: BatchHandler) -> Subscription:
         # A group for each filter: the embedded broker takes groups of one name for one, whatever they listen to.
-        filters = (f"$share/{pace.group}-{name}/{plain}",)
+        filters = (f"$share/{pace.group}-{name}/{plain}" if pace.group else plain,)
         return Subscription(filters, handler, max_batch=pace.max_batch, linger_s=pace.linger_s, name=name)
 
     return [

@@ -59,14 +59,14 @@ class BusEntrypoint:
         self._catalog_in_use = asyncio.Lock()
         """A batch that still believes a device unknown must be committed before the device is claimed."""
 
-    def subscriptions(self, linger_s: float) -> list[Subscription]:
-        """What the processor listens to; replicas share all but news of the catalog.
+    def subscriptions(self, linger_s: float, is_shared: bool) -> list[Subscription]:
+        """What the processor listens to; replicas that share divide all but news of the catalog.
 
         A group for each filter: the embedded broker takes groups of one name for one, whatever they listen to.
         """
-        raw = topics.TELEMETRY_RAW.filter(shared="processor")
-        rejected = topics.TELEMETRY_REJECTED.filter(shared="processor-rejected")
-        command = topics.TELEMETRY_COMMAND.filter(shared="processor-command")
+        raw = topics.TELEMETRY_RAW.filter(shared="processor" if is_shared else None)
+        rejected = topics.TELEMETRY_REJECTED.filter(shared="processor-rejected" if is_shared else None)
+        command = topics.TELEMETRY_COMMAND.filter(shared="processor-command" if is_shared else None)
         return [
             Subscription((raw,), self.take_raw, linger_s=linger_s, name="raw"),
             Subscription((rejected,), self.take_rejected, name="rejected"),
