@@ -7,6 +7,8 @@ _RUNS = ("=", "+", "-", "@", "\t", "\r")
 
 def number_cell(value: float | None) -> str:
     """The shortest text that reads back as `value`; nothing for nothing; whole numbers without a point."""
+    if isinstance(value, int):
+        return str(int(value))
     if value is None or not math.isfinite(value):
         return ""
     return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(float(value))

@@ -83,7 +83,8 @@ async def _on_ours(_request: Request, error: Exception) -> Response:
 
 def _message(error: Exception) -> str:
     if isinstance(error, Transient):
-        return "This cannot be done right now. Please try again."
+        # What follows the colon is the driver's word, for the log.
+        return f"{str(error).partition(':')[0]}; please try again"
     return str(error)
 
 

@@ -5,13 +5,19 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Response
 
-from caudal.common.domain.catalog import Point, PointStatus, PointType, Variable
+from caudal.common.domain.catalog import PointStatus, PointType
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, listed, room
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.entrypoints.schemas.catalog import MeterSwapBody, PointBody, PointPatch
+from caudal.gateway_api.entrypoints.schemas.catalog import (
+    MeterSwapBody,
+    PointBody,
+    PointPatch,
+    PointVariable,
+    PointVariableBody,
+)
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
 from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point, swap_meter
 from caudal.gateway_api.ports import Change
@@ -23,7 +29,7 @@ PointListing = Annotated[
 ]
 
 
-@points.get("/api/points/", response_model=Listed[Point])
+@points.get("/api/points/", response_model=Listed[PointBody])
 async def list_points(
     door: TheDoor,
     _caller: CatalogReader,
@@ -39,13 +45,13 @@ async def list_points(
     return listed(await door.catalog.store.points(replace(listing, filters=filters)))
 
 
-@points.post("/api/points/", status_code=201, response_model=Point)
+@points.post("/api/points/", status_code=201, response_model=PointBody)
 async def add_point(door: TheDoor, caller: CatalogEditor, body: PointBody) -> Response:
     """Add a point, with variables if they are given."""
     return answer(await create_point(door.catalog, caller, body.point()), 201)
 
 
-@points.get("/api/points/{code}", response_model=Point)
+@points.get("/api/points/{code}", response_model=PointBody)
 async def get_point(door: TheDoor, _caller: CatalogReader, code: Id) -> Response:
     """Show a point with its variables."""
     point = await door.catalog.store.point(code)
@@ -54,7 +60,7 @@ async def get_point(door: TheDoor, _caller: CatalogReader, code: Id) -> Response
     return answer(point)
 
 
-@points.patch("/api/points/{code}", response_model=Point)
+@points.patch("/api/points/{code}", response_model=PointBody)
 async def patch_point(door: TheDoor, caller: CatalogEditor, code: Id, body: PointPatch) -> Response:
     """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
     return answer(await change_point(door.catalog, caller, code, body.applied))
@@ -75,7 +81,8 @@ async def point_journal(
     return listed(await door.catalog.store.changes(code, listing))
 
 
-@points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=Variable)
+@points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=PointVariableBody)
 async def declare_meter_swap(door: TheDoor, caller: CatalogEditor, code: Id, body: MeterSwapBody) -> Response:
     """Declare that a meter was replaced; fold the point again (`/api/telemetry/process/`) when it lies in the past."""
-    return answer(await swap_meter(door.catalog, caller, code, body.variable, body.swap()), 201)
+    swapped = await swap_meter(door.catalog, caller, code, body.variable, body.swap())
+    return answer(PointVariable.of(code, swapped), 201)

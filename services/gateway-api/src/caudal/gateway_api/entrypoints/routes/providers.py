@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import Depends, Response
 
-from caudal.common.domain.catalog import Provider
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing
 from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin
@@ -22,7 +21,7 @@ providers = room("providers")
 ProviderListing = Annotated[Listing, Depends(listing_of("code", "name", "active", "created_at", "updated_at"))]
 
 
-@providers.get("/api/providers/", response_model=Listed[Provider])
+@providers.get("/api/providers/", response_model=Listed[ProviderBody])
 async def list_providers(
     door: TheDoor, _caller: CatalogReader, listing: ProviderListing, active: bool | None = None
 ) -> Response:
@@ -31,13 +30,13 @@ async def list_providers(
     return listed(await door.catalog.store.providers(replace(listing, filters=filters)))
 
 
-@providers.post("/api/providers/", status_code=201, response_model=Provider)
+@providers.post("/api/providers/", status_code=201, response_model=ProviderBody)
 async def add_provider(door: TheDoor, caller: ProviderAdmin, body: ProviderBody) -> Response:
     """Add a provider."""
     return answer(await create_provider(door.catalog, caller, body.provider()), 201)
 
 
-@providers.get("/api/providers/{code}", response_model=Provider)
+@providers.get("/api/providers/{code}", response_model=ProviderBody)
 async def get_provider(door: TheDoor, _caller: CatalogReader, code: Id) -> Response:
     """Show a provider."""
     provider = await door.catalog.store.provider(code)
@@ -46,7 +45,7 @@ async def get_provider(door: TheDoor, _caller: CatalogReader, code: Id) -> Respo
     return answer(provider)
 
 
-@providers.patch("/api/providers/{code}", response_model=Provider)
+@providers.patch("/api/providers/{code}", response_model=ProviderBody)
 async def patch_provider(door: TheDoor, caller: ProviderAdmin, code: Id, body: ProviderPatch) -> Response:
     """Change what is named; the rest stays."""
     return answer(await change_provider(door.catalog, caller, code, body.applied))

@@ -12,7 +12,7 @@ from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, listed, room
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.entrypoints.schemas.catalog import NewVariableBody, PointVariable, VariablePatch
+from caudal.gateway_api.entrypoints.schemas.catalog import PointVariable, PointVariableBody, VariablePatch
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
 from caudal.gateway_api.handlers.catalog import change_variable, create_variable, delete_variable
 
@@ -22,7 +22,7 @@ variables = room("variables")
 VariableListing = Annotated[Listing, Depends(listing_of("point", "code", "name", "type"))]
 
 
-@variables.get("/api/variables/", response_model=Listed[PointVariable])
+@variables.get("/api/variables/", response_model=Listed[PointVariableBody])
 async def list_variables(
     door: TheDoor,
     _caller: CatalogReader,
@@ -39,14 +39,14 @@ async def list_variables(
     return listed(Page(items=items, total=found.total, page=found.page, page_size=found.page_size))
 
 
-@variables.post("/api/variables/", status_code=201, response_model=PointVariable)
-async def add_variable(door: TheDoor, caller: CatalogEditor, body: NewVariableBody) -> Response:
+@variables.post("/api/variables/", status_code=201, response_model=PointVariableBody)
+async def add_variable(door: TheDoor, caller: CatalogEditor, body: PointVariableBody) -> Response:
     """Add a variable to a point."""
     added = await create_variable(door.catalog, caller, body.point, body.variable())
     return answer(PointVariable.of(body.point, added), 201)
 
 
-@variables.get("/api/variables/{point}/{code}", response_model=PointVariable)
+@variables.get("/api/variables/{point}/{code}", response_model=PointVariableBody)
 async def get_variable(door: TheDoor, _caller: CatalogReader, point: Id, code: Id) -> Response:
     """Show a variable of a point."""
     owner = await door.catalog.store.point(point)
@@ -55,7 +55,7 @@ async def get_variable(door: TheDoor, _caller: CatalogReader, point: Id, code: I
     return answer(PointVariable.of(point, variable_in(owner, code)))
 
 
-@variables.patch("/api/variables/{point}/{code}", response_model=PointVariable)
+@variables.patch("/api/variables/{point}/{code}", response_model=PointVariableBody)
 async def patch_variable(door: TheDoor, caller: CatalogEditor, point: Id, code: Id, body: VariablePatch) -> Response:
     """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
     return answer(PointVariable.of(point, await change_variable(door.catalog, caller, point, code, body.applied)))

@@ -129,8 +129,8 @@ class PointPatch(Body):
         return replace(changed, status=status, variables=point.variables)
 
 
-class NewVariableBody(Body):
-    """A variable to add to a point."""
+class PointVariableBody(Body):
+    """A variable, with the point that it belongs to."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"point": "pozo-7"} | LEVEL_EXAMPLE]})
 
