@@ -25,7 +25,10 @@ LOOSE_TIME_NAMES = ("time", "fecha", "date")
 """Names that may hold an instant, or only a part of it if there is a column for the other."""
 DATE_NAMES = ("fecha", "date", "dia", "day")
 TIME_OF_DAY_NAMES = ("hora", "time", "hour")
-DEVICE_NAMES = ("device", "device_id", "dispositivo", "id", "unit", "unidad", "serial", "serie")
+DEVICE_NAMES = (
+    "device", "device_id", "dispositivo", "id", "unit", "unit_id", "unidad", "serial", "serie", "sensor_id", "meter",
+    "meter_id", "medidor", "equipo",
+)  # fmt: skip
 POINT_NAMES = ("point", "punto", "point_code", "codigo_punto", "punto_de_captacion")
 LOGGED_NAMES = ("logged_at",)
 
