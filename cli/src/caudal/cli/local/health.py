@@ -33,9 +33,10 @@ async def listening(port: int) -> None:
         await asyncio.sleep(POLL_S)
 
 
-async def ready(ports: Iterable[int], broker: int) -> None:
-    """Return once the broker listens and /health/ready says 200 on all of `ports`."""
-    await listening(broker)
-    for port in ports:
+async def ready(listeners: Iterable[int], services: Iterable[int]) -> None:
+    """Return once all `listeners` listen and /health/ready says 200 on the ports of all `services`."""
+    for port in listeners:
+        await listening(port)
+    for port in services:
         while await status_of(port, "/health/ready") != 200:
             await asyncio.sleep(POLL_S)

@@ -14,7 +14,7 @@ from caudal.cli.local.broker import BrokerKind, broker_command, chosen_kind
 from caudal.cli.local.folder import DataFolder, Instance
 from caudal.cli.local.ports import LOOPBACK, free_ports, is_free, wanted_port
 from caudal.cli.local.process import ChildProcess
-from caudal.cli.local.services import SERVICES, common_environment, service_environment
+from caudal.cli.local.services import GATEWAY_API, SERVICES, Service, common_environment, service_environment
 from caudal.cli.local.supervisor import Supervisor
 from caudal.cli.local.terminal import Terminal
 
@@ -95,11 +95,13 @@ class LocalPlatform:
             common |= {"CAUDAL_ADMIN_EMAIL": self.admin.email, "CAUDAL_ADMIN_PASSWORD": self.admin.password}
         command = broker_command(self.broker_kind, self.folder.broker, self.mqtt_port)
         await self._supervisor.start(self._child("broker", command, os.environ, SIGTERM))
-        ports = [*free_ports(len(SERVICES) - 1), self.api_port]
-        for service, port in zip(SERVICES, ports, strict=True):
-            environment = service_environment(service, common, port)
-            await self._supervisor.start(self._child(service.name, service.command(), environment, SIGKILL))
-        await self._supervisor.until(health.ready(ports, self.mqtt_port), START_TIMEOUT_S)
+        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)) | {GATEWAY_API: self.api_port}
+        *first, last = SERVICES
+        for service in first:
+            await self._run(service, common, ports[service])
+        await self._supervisor.until(health.listening(ports[first[0]]), START_TIMEOUT_S)
+        await self._run(last, common, ports[last])
+        await self._supervisor.until(health.ready([self.mqtt_port], ports.values()), START_TIMEOUT_S)
         self._supervisor.keep_running()
         self.folder.remember(Instance(os.getpid(), self.api_port, self.mqtt_port))
 
@@ -112,6 +114,10 @@ class LocalPlatform:
         last = self.folder.instance()
         liked = (last.mqtt_port, USUAL_MQTT_PORT) if last else (USUAL_MQTT_PORT,)
         self.mqtt_port = next(filter(is_free, liked), None) or free_ports(1)[0]
+
+    async def _run(self, service: Service, common: Mapping[str, str], port: int) -> None:
+        environment = service_environment(service, common, port)
+        await self._supervisor.start(self._child(service.name, service.command(), environment, SIGKILL))
 
     def _child(self, name: str, command: Sequence[str], environment: Mapping[str, str], death: int) -> ChildProcess:
         log = self.folder.logs / f"{name}.log"

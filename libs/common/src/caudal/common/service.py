@@ -43,6 +43,8 @@ STOP_S = 25.0
 """After so long a service that was told to stop ends, whatever its parts still do."""
 REPORT_S = 1.0
 """For how long one readiness report answers everybody who asks."""
+RED_REPORT_S = 0.1
+"""The same for a report that says no: who asks waits for it to change, most of all at the start."""
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +103,7 @@ class Service:
     async def readiness(self) -> dict[str, Any]:
         """`{"service", "ready", "parts": {name: {"ok", "detail"}}}`; a report serves everybody for a second."""
         async with self._reporting:
-            if time.monotonic() - self._report_at >= REPORT_S:
+            if time.monotonic() - self._report_at >= (REPORT_S if self._report.get("ready") else RED_REPORT_S):
                 states = await asyncio.gather(*(part.state() for part in self._parts))
                 parts = {part.name: state for part, state in zip(self._parts, states, strict=True)}
                 ready = all(state["ok"] for state in states) and not self._ending.is_set()
