@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,6 +25,8 @@ from servers.installation import Installation
 
 Instant = tuple[str, datetime]
 """Point and time of measurement."""
+PATIENCE_S = 60.0
+"""After so long what is not there will not come."""
 Values = Mapping[str, ProcessedValue]
 
 _processed = msgspec.json.Decoder(dict[str, ProcessedValue])
@@ -116,20 +117,39 @@ async def audit(site: Installation, fleet: Fleet, witness: Witness) -> Audit:
     return found
 
 
-async def settled(site: Installation, fleet: Fleet, witness: Witness, patience_s: float = 60.0) -> Audit:
-    """The audit once nothing is on its way any more and all is well, or `patience_s` is over."""
+async def settled(
+    site: Installation, fleet: Fleet, witness: Witness, patience_s: float = 60.0, except_for: tuple[str, ...] = ()
+) -> Audit:
+    """The audit once all is well, but for `except_for`, and nothing is on its way; or as it is after `patience_s`."""
     deadline = time.monotonic() + patience_s
-    before = -1
     while True:
-        with suppress(PostgresError, OSError, TimeoutError):
-            [now] = await site.query(
-                "select (select count(*) from processor_raw) as raw, (select count(*) from processor_outbox) as told"
-            )
-            is_quiet = now["raw"] == before and now["told"] == 0 and now["raw"] >= len(fleet.acknowledged)
-            before = now["raw"]
-            if (is_quiet and not (found := await audit(site, fleet, witness)).faults) or (time.monotonic() > deadline):
-                return found if is_quiet else await audit(site, fleet, witness)
-        await asyncio.sleep(0.5)
+        found = await quiet(site, fleet, witness, deadline, at_least=len(fleet.acknowledged))
+        if not found.faults.keys() - set(except_for) or time.monotonic() > deadline:
+            return found
+
+
+async def quiet(
+    site: Installation, fleet: Fleet, witness: Witness, deadline: float = math.inf, at_least: int = 0
+) -> Audit:
+    """The audit once nothing has moved for a second, all services are ready, and there are so many raw readings."""
+    deadline = min(deadline, time.monotonic() + PATIENCE_S)
+    before: tuple[int, ...] = ()
+    while time.monotonic() < deadline:
+        now = await _progress(site)
+        if now and now == before and now[0] >= at_least and now[1] == 0 and await asyncio.to_thread(site.is_ready):
+            break
+        before = now
+        await asyncio.sleep(1)
+    return await audit(site, fleet, witness)
+
+
+async def _progress(site: Installation) -> tuple[int, ...]:
+    """How many raw readings there are, and entries that wait to be told; nothing while the database is away."""
+    counts = "select (select count(*) from processor_raw), (select count(*) from processor_outbox)"
+    try:
+        return tuple((await site.query(counts))[0])
+    except (PostgresError, OSError, TimeoutError):
+        return ()
 
 
 def series_of(influx: Influx1, bucket: str) -> dict[Instant, dict[str, float]]:

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aiomqtt
+
+logging.getLogger("mqtt").setLevel(logging.ERROR)
 
 AT_ONCE = 100
 """Readings in flight at most."""
@@ -56,20 +61,28 @@ class Fleet:
         begun, before = time.monotonic(), self.sent
         while not enough.is_set() or self._spool:
             try:
-                async with aiomqtt.Client("127.0.0.1", self.port, timeout=TIMEOUT_S) as client:
+                async with self._connected() as client:
                     while not enough.is_set() or self._spool:
                         if not enough.is_set():
                             self._measure(before + round((time.monotonic() - begun) * rate_per_s) - self.sent)
-                        await self._publish(client, list(self._spool)[:AT_ONCE])
+                        sending = [self._publish(client, reading) for reading in list(self._spool)[:AT_ONCE]]
+                        await asyncio.gather(*sending)
                         await asyncio.sleep(0 if len(self._spool) >= AT_ONCE else 0.02)
-            except aiomqtt.MqttError:
+            except* aiomqtt.MqttError:
                 await asyncio.sleep(0.1)
 
-    def send_again(self, acknowledged_after: float) -> int:
-        """Spool once more what was acknowledged after this moment; how many readings."""
-        young = [reading for reading, at in self.acknowledged.items() if at > acknowledged_after]
-        self._spool |= dict.fromkeys(young)
-        return len(young)
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[aiomqtt.Client]:
+        """A connection; the block is left with `MqttError` as soon as it is lost."""
+        async with aiomqtt.Client("127.0.0.1", self.port, timeout=TIMEOUT_S) as client, asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(_listen(client))
+            yield client
+            listening.cancel()
+
+    def send_again(self, acknowledged_between: tuple[float, float]) -> None:
+        """Spool once more what was acknowledged in this time."""
+        first, last = acknowledged_between
+        self._spool |= {reading: None for reading, at in self.acknowledged.items() if first <= at <= last}
 
     def _measure(self, count: int) -> None:
         for _ in range(max(0, count)):
@@ -77,14 +90,14 @@ class Fleet:
             self._spool[(self.devices[device], number)] = None
             self.sent += 1
 
-    async def _publish(self, client: aiomqtt.Client, readings: list[Reading]) -> None:
-        sending = [self._publish_one(client, reading) for reading in readings]
-        for outcome in await asyncio.gather(*sending, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-
-    async def _publish_one(self, client: aiomqtt.Client, reading: Reading) -> None:
+    async def _publish(self, client: aiomqtt.Client, reading: Reading) -> None:
         device, number = reading
         await client.publish(f"telemetry/{device}/uplink", self.payload(number), qos=1)
         self.acknowledged.setdefault(reading, time.monotonic())
         self._spool.pop(reading, None)
+
+
+async def _listen(client: aiomqtt.Client) -> None:
+    """Hear nothing; the driver tells who listens, and nobody else, that the connection is lost."""
+    async for _ in client.messages:
+        pass

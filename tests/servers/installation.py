@@ -56,7 +56,10 @@ class Installation:
         self.broker.start()
         for name in services:
             module, _, replica = name.partition("-")
-            self.services[name] = Service(self.folder / name, module, self.settings, replica=replica and f"-{replica}")
+            shared = {"CAUDAL_MQTT_SHARED": str(bool(replica))}
+            self.services[name] = Service(
+                self.folder / name, module, self.settings | shared, replica=replica and f"-{replica}"
+            )
         with ThreadPoolExecutor() as pool:
             list(pool.map(Service.start, self.services.values()))
 
@@ -65,6 +68,10 @@ class Installation:
         with ThreadPoolExecutor() as pool:
             list(pool.map(Service.stop, self.services.values()))
         self.broker.stop()
+
+    def is_ready(self) -> bool:
+        """Whether all services are."""
+        return all(service.is_ready() for service in self.services.values())
 
     async def kill(self, server: Server) -> None:
         """kill -9 this instant, and start it again."""

@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +39,11 @@ class Postgres(Server):
     stop_signal = signal.SIGINT
 
     def __init__(self, folder: Path) -> None:
+        if self.user():
+            # What is below pytest's own folder is shut to other accounts whenever another run of pytest starts.
+            folder = Path(tempfile.mkdtemp(prefix="caudal-postgres-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            shutil.chown(folder, self.user())
         super().__init__(folder)
         self.data = self.folder / "data"
         self.databases = 0
@@ -59,10 +66,6 @@ class Postgres(Server):
 
     def start(self) -> "Postgres":
         if not self.data.exists():
-            if self.user():
-                for folder in (self.folder, *self.folder.parents[:2]):
-                    folder.chmod(0o755)
-                shutil.chown(self.folder, "postgres")
             subprocess.run(
                 [binaries() / "initdb", "-D", self.data, "-U", "caudal", "-A", "trust", "-E", "UTF8", "--no-sync"],
                 check=True,
