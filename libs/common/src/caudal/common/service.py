@@ -103,7 +103,8 @@ class Service:
     async def readiness(self) -> dict[str, Any]:
         """`{"service", "ready", "parts": {name: {"ok", "detail"}}}`; a report serves everybody for a second."""
         async with self._reporting:
-            if time.monotonic() - self._report_at >= (REPORT_S if self._report.get("ready") else RED_REPORT_S):
+            lasts_s = REPORT_S if self._report.get("ready") else min(REPORT_S, RED_REPORT_S)
+            if time.monotonic() - self._report_at >= lasts_s:
                 states = await asyncio.gather(*(part.state() for part in self._parts))
                 parts = {part.name: state for part, state in zip(self._parts, states, strict=True)}
                 ready = all(state["ok"] for state in states) and not self._ending.is_set()
