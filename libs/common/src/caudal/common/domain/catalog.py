@@ -138,7 +138,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of a variable in its stored unit; None where there is none. Values beyond them are flagged, never dropped."""
+    """Bounds of a variable in its stored unit; None: no bound. Values beyond them are flagged, never dropped."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _documented
 
