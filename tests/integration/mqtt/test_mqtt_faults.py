@@ -36,8 +36,6 @@ async def test_bus_goes_on_after_the_broker_was_restarted(own_mosquitto: Mosquit
     async with running(bus):
         await bus.publish(numbered(f"{name}/t", 100))
         await box.holds(100)
-        await until(lambda: bus.unacknowledged["main"] == 0)
-        await bus.check()
         own_mosquitto.stop()
         with pytest.raises(Transient):
             await bus.publish(numbered(f"{name}/t", 1, start=100))
@@ -47,8 +45,8 @@ async def test_bus_goes_on_after_the_broker_was_restarted(own_mosquitto: Mosquit
         async with asyncio.timeout(PATIENCE_S):
             await bus.connected()
         await bus.publish(numbered(f"{name}/t", 100, start=100))
-        await box.holds(200)
-    assert box.numbers == list(range(200))
+        await until(lambda: 199 in box.numbers)
+    assert list(dict.fromkeys(box.numbers)) == list(range(200)), "what the broker had not heard of comes twice"
 
 
 async def test_nothing_is_acknowledged_across_a_reconnect(own_mosquitto: Mosquitto, name: str) -> None:

@@ -176,11 +176,10 @@ class _Consumer:
             if refused:
                 raise aiomqtt.MqttError(f"refused: {', '.join(refused)}")
         except aiomqtt.MqttError as error:
-            self.link.trouble = f"cannot subscribe: {error}"
-            _log.error(
-                "cannot subscribe", session=self.link.session, filters=self.subscription.filters, reason=str(error)
-            )
-            connection.drop(self.link.trouble)
+            if connection.loss is None:
+                trouble = f"cannot subscribe: {error}"
+                _log.error(trouble, session=self.link.session, filters=self.subscription.filters)
+                connection.drop(trouble)
         else:
             self.link.ready.set()
 

@@ -236,6 +236,9 @@ class Connection(aiomqtt.Client):
         self.loss = self.loss or reason
         self.leave()
         self.window.lose(self.loss)
+        for answer in self._pending_subscribes.values():
+            if not answer.done():
+                answer.set_exception(aiomqtt.MqttError(self.loss))
 
     def _on_puback(self, mid: int, code: int) -> None:
         self.window.answered(mid, code)
