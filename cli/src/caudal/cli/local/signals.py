@@ -19,6 +19,8 @@ async def _run(work: Coroutine[None, None, T]) -> T | None:
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in ENDING:
-        loop.add_signal_handler(number, task.cancel)
+        # Under nohup SIGHUP is ignored, and stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, task.cancel)
     await asyncio.wait({task})
     return None if task.cancelled() else task.result()
