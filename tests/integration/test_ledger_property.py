@@ -229,12 +229,18 @@ class SqlBooks(Books):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._ledger = SqlLedger(engine)
+
+    async def close(self) -> None:
+        """Give back the ledger's connections."""
+        await self._ledger.close()
+        await self._engine.dispose()
 
     async def fresh(self) -> Any:
         async with self._engine.begin() as connection:
             for table in TABLES:
                 await connection.execute(text(f"delete from {table}"))
-        return SqlLedger(self._engine)
+        return self._ledger
 
     async def dump(self) -> Any:
         async with self._engine.connect() as connection:
@@ -271,8 +277,9 @@ def sql_books(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path_f
     url = f"sqlite+aiosqlite:///{folder}/ledger.db" if is_sqlite else request.getfixturevalue("postgres").database()
     engine = open_engine(SqlSettings(database_url=url))
     runner.run(migrate(engine, "caudal.processor", "alembic_version_processor"))
-    yield SqlBooks(engine)
-    runner.run(engine.dispose())
+    books = SqlBooks(engine)
+    yield books
+    runner.run(books.close())
 
 
 async def check(books: Books, sent: list[RawReading], batches: list[list[RawReading]], crashes: list[int]) -> None:

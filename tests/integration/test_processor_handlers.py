@@ -80,8 +80,10 @@ def catalog() -> MemoryCatalog:
 
 
 @pytest.fixture
-def ledger(engine: AsyncEngine) -> SqlLedger:
-    return SqlLedger(engine)
+async def ledger(engine: AsyncEngine) -> AsyncIterator[SqlLedger]:
+    ledger = SqlLedger(engine)
+    yield ledger
+    await ledger.close()
 
 
 @pytest.fixture

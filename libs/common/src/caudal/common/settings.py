@@ -53,7 +53,7 @@ class SqlSettings(Section):
 
     database_url: str = "sqlite+aiosqlite:///.caudal/caudal.db"
     """postgresql+asyncpg://… in production."""
-    database_pool_size: int = 8
+    database_pool_size: int = 12
     database_timeout_s: float = 10.0
     """Connect, command and pool."""
 

@@ -42,6 +42,7 @@ async def build(service: Service) -> None:
     store = await stack.enter_async_context(open_store(StoreSettings(), clock))
     service.part("store", check=store.ping, stop=stack.aclose)
     ledger, catalog = SqlLedger(engine), CachedCatalog(SqlCatalog(engine))
+    service.part("ledger", stop=ledger.close)
 
     async def put_away(delivery: Delivery, reason: str) -> None:
         await entrypoint.put_away(delivery, reason)
@@ -91,9 +92,11 @@ async def rebuild_store(report: Callable[[str, int], None]) -> int:
     written = 0
     try:
         async with open_store(StoreSettings(), SystemClock()) as store:
-            async for point, rows in rebuild(SqlLedger(engine), store):
+            ledger = SqlLedger(engine)
+            async for point, rows in rebuild(ledger, store):
                 report(point, rows)
                 written += rows
+            await ledger.close()
     finally:
         await engine.dispose()
     return written

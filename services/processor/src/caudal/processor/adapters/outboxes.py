@@ -5,31 +5,32 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from caudal.common.adapters.sql import reading, transaction
+from caudal.common.adapters.sql import HeldConnections, reading, transaction
 from caudal.processor.adapters.rows import outbox_entries
 from caudal.processor.adapters.tables import OUTBOX
 from caudal.processor.ports import Entry, Sink
 
-_HOLD = text(
+_HOLD = (
     # Telling twice changes nothing, so this transaction's commit need not wait for the disk.
-    "select pg_try_advisory_xact_lock(hashtext(:name)), set_config('synchronous_commit', 'off', true)"
+    "select pg_try_advisory_xact_lock(hashtext($1)), set_config('synchronous_commit', 'off', true)"
 )
+_BODIES = "select id, body from processor_outbox where sink = $1 order by id limit $2"
 _FORGET = "delete from processor_outbox where id = any($1::bigint[])"
 _oldest = select(OUTBOX.c.id, OUTBOX.c.body).order_by(OUTBOX.c.id)
 
 
 @asynccontextmanager
-async def postgres_outbox(engine: AsyncEngine, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
+async def postgres_outbox(held: HeldConnections, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
     """One transaction: an advisory lock, the entries, and their end."""
-    async with transaction(engine) as connection:
-        is_ours = (await connection.execute(_HOLD, {"name": f"processor outbox {sink}"})).scalar()
-        bodies = (await connection.execute(_oldest.where(OUTBOX.c.sink == sink).limit(limit))).all() if is_ours else []
+    async with held.transaction() as (_, driver):
+        is_ours = await driver.fetchval(_HOLD, f"processor outbox {sink}")
+        bodies = await driver.fetch(_BODIES, sink.value, limit) if is_ours else []
         yield [entry for _, body in bodies for entry in outbox_entries(body)]
         if bodies:
-            await connection.exec_driver_sql(_FORGET, ([id_ for id_, _ in bodies],))
+            await driver.execute(_FORGET, [id_ for id_, _ in bodies])
 
 
 @asynccontextmanager

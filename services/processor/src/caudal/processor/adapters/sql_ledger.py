@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from caudal.common.adapters.sql import reading, transaction
+from caudal.common.adapters.sql import HeldConnections, reading, transaction
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.adapters.outboxes import postgres_outbox, sqlite_outbox
 from caudal.processor.adapters.sql_unit import SqlLedgerUnit
+from caudal.processor.adapters.statements import PostgresExecute, SqliteExecute
 from caudal.processor.adapters.tables import OUTBOX, RAW, ROWS, WINDOW_ROWS
 from caudal.processor.ports import Entry, LedgerUnit, Sink
 
@@ -23,19 +24,30 @@ class SqlLedger:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._outbox = postgres_outbox if engine.dialect.name == "postgresql" else sqlite_outbox
+        self._held = HeldConnections(engine) if engine.dialect.name == "postgresql" else None
+
+    async def close(self) -> None:
+        """Give back what is held of the database."""
+        if self._held:
+            await self._held.close()
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[LedgerUnit]:
         """A transaction; commits at the end, rolls back on any error."""
-        async with transaction(self._engine) as connection:
-            unit = SqlLedgerUnit(connection)
-            yield unit
-            await unit.flush()
+        if self._held:
+            async with self._held.transaction() as (connection, driver):
+                unit = SqlLedgerUnit(connection, PostgresExecute(driver))
+                yield unit
+                await unit.flush()
+        else:
+            async with transaction(self._engine) as connection:
+                unit = SqlLedgerUnit(connection, SqliteExecute(connection))
+                yield unit
+                await unit.flush()
 
     def outbox(self, sink: Sink, limit: int) -> AbstractAsyncContextManager[list[Entry]]:
         """Some of the oldest entries of a sink, held by one replica at a time, forgotten when the block ends well."""
-        return self._outbox(self._engine, sink, limit)
+        return postgres_outbox(self._held, sink, limit) if self._held else sqlite_outbox(self._engine, sink, limit)
 
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""

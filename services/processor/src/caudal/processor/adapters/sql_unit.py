@@ -4,7 +4,6 @@ Rows, heads and outbox entries of all points are gathered and written together: 
 little more than one for a single row. What is read back in the same transaction is written first.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,21 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.adapters import rows as mapping
-from caudal.processor.adapters.statements import Tuples, insert
+from caudal.processor.adapters.statements import Execute, Tuples
 from caudal.processor.adapters.tables import RAW, REJECTED, ROWS
 from caudal.processor.domain.ledger import Row
 from caudal.processor.ports import Entry, Head, RawRecord, Sink
 
 ENTRIES_PER_BODY = 32
 """Entries that share a row of the outbox, of some 200 readings each at most."""
-
-
-_LOCK_POSTGRES = (
-    "select point, measured_at, state_json from processor_heads where point = any($1::text[]) order by point for update"
-)
-_HEADS_SQLITE = (
-    "select point, measured_at, state_json from processor_heads where point in (select value from json_each(?))"
-)
 
 
 class _Gathered:
@@ -54,32 +45,27 @@ class _Gathered:
 class SqlLedgerUnit:
     """See `ports.LedgerUnit`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, execute: Execute) -> None:
         self._connection = connection
+        self._execute = execute
         self._gathered = _Gathered()
 
     async def flush(self) -> None:
         """Write what was gathered."""
         gathered, self._gathered = self._gathered, _Gathered()
-        await insert(self._connection, gathered.tuples())
+        await self._execute.insert(gathered.tuples())
 
     async def lock(self, points: Sequence[str]) -> dict[str, Head]:
         """Hold the heads of these points until the end, in one order for all replicas."""
         if not points:
             return {}
-        found = await self._locked(points)
+        found = await self._execute.locked_heads(points)
         if len(found) < len(points):
             known = {point for point, _, _ in found}
             new = [(point, None, None) for point in sorted(points) if point not in known]
-            await insert(self._connection, {"add_heads": new})
-            found = await self._locked(points)
-        return {point: mapping.head_from(at, state) for point, at, state in found if state is not None}
-
-    async def _locked(self, points: Sequence[str]) -> Sequence[Any]:
-        if self._connection.dialect.name == "postgresql":
-            return (await self._connection.exec_driver_sql(_LOCK_POSTGRES, (list(points),))).all()
-        # SQLite's transaction began by locking the whole database.
-        return (await self._connection.exec_driver_sql(_HEADS_SQLITE, (json.dumps(list(points)),))).all()
+            await self._execute.insert({"add_heads": new})
+            found = await self._execute.locked_heads(points)
+        return {point: mapping.head_from(at, state) for point, at, state in found if at is not None and state}
 
     async def row_before(self, point: str, at: datetime) -> Row | None:
         """The last row measured before `at`."""
@@ -145,11 +131,11 @@ class SqlLedgerUnit:
             if key not in latest or _version(record) > _version(latest[key]):
                 latest[key] = record
         columns = [mapping.window_columns(record) for record in latest.values()]
-        await insert(self._connection, {"put_window_rows": columns})
+        await self._execute.insert({"put_window_rows": columns})
 
     async def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep what could not be read; one that is there already stays as it is."""
-        await insert(self._connection, {"add_rejected": [mapping.rejected_columns(one) for one in rejected]})
+        await self._execute.insert({"add_rejected": [mapping.rejected_columns(one) for one in rejected]})
 
     async def mark_replayed(self, rejected_id: str, at: datetime) -> bool:
         """Say that a rejected payload was published again; whether there is such a one."""
