@@ -123,7 +123,8 @@ class SqliteExecute:
     async def locked_heads(self, points: Sequence[str]) -> Sequence[tuple[str, datetime | str | None, str | None]]:
         """The transaction began by locking the whole database."""
         found = await self._connection.exec_driver_sql(_HEADS_SQLITE, (json.dumps(list(points)),))
-        return [(row[0], row[1], row[2]) for row in found.all()]
+        heads: Sequence[Any] = found.all()
+        return [(row[0], row[1], row[2]) for row in heads]
 
 
 _LOCK_POSTGRES = (

@@ -14,6 +14,7 @@ from caudal.common.bus.messages import Command, RawReadings, Rejected, Result
 from caudal.common.bus.rejections import rejected_delivery
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.domain.ids import is_id
+from caudal.common.domain.series import END_OF_TIME, FIRST_INSTANT
 from caudal.common.ports import Clock, Delivery, Outgoing, Publisher, Subscription
 from caudal.processor.handlers.readings import Desk, claim, fold_again, keep
 from caudal.processor.handlers.upkeep import keep_rejected, mark_replayed
@@ -137,7 +138,9 @@ class BusEntrypoint:
 
     def _rejected(self, delivery: Delivery) -> Rejected:
         try:
-            return decode(delivery.payload, Rejected)
+            rejected = decode(delivery.payload, Rejected)
+            _check_time("received_at", rejected.received_at)
+            return rejected
         except InvalidInput as error:
             return rejected_delivery(delivery, error.reason, self._clock.now(), error.field)
 
@@ -147,6 +150,10 @@ def _raw_readings(delivery: Delivery) -> RawReadings:
     ids = topics.TELEMETRY_RAW.parse(delivery.topic)
     if ids is None or bundle.device != ids["device"]:
         raise InvalidInput("device", f"{bundle.device[:80]!r} is not that of the topic")
+    for reading in bundle.readings:
+        _check_time("measured_at", reading.measured_at)
+        _check_time("received_at", reading.received_at)
+        _check_time("logged_at", reading.logged_at)
     for code in _codes(bundle):
         if not is_id(code):
             raise InvalidInput("values", f"{code[:80]!r} is no variable code: 1 to 64 of A-Z a-z 0-9 _ -")
@@ -157,6 +164,12 @@ def _codes(bundle: RawReadings) -> Iterator[str]:
     for reading in bundle.readings:
         yield from reading.values
         yield from reading.problems
+
+
+def _check_time(field: str, at: datetime | None) -> None:
+    """Refuse an instant that one of the places where it is kept cannot give back."""
+    if at is not None and not FIRST_INSTANT <= at < END_OF_TIME:
+        raise InvalidInput(field, f"must lie between {FIRST_INSTANT:%Y} and {END_OF_TIME:%Y}")
 
 
 def _params(command: Command, kind: type[P]) -> P:
