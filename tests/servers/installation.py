@@ -1,6 +1,8 @@
 """Caudal as it runs in production: Mosquitto, PostgreSQL, InfluxDB 1.x, and our services as processes."""
 
 import asyncio
+import json
+import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from servers.postgres import Postgres
 from servers.process import Server
 from servers.service import Service
 
+LOGIN = "/api/auth/login"
 ADMIN = {"email": "admin@caudal.local", "password": "only-for-tests"}
 
 
@@ -35,6 +38,7 @@ class Installation:
         self.broker = Mosquitto(folder / "mosquitto")
         self.services: dict[str, Service] = {}
         self.restarts = 0
+        self._token = ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -88,6 +92,23 @@ class Installation:
                     await edit.add_point(point, datetime.now(UTC))
         finally:
             await engine.dispose()
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """What gateway-api answers to the administrator.
+
+        Raises:
+            HTTPError: it refuses.
+        """
+        if not self._token and path != LOGIN:
+            self._token = self.api("POST", LOGIN, ADMIN)["token"]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.services['gateway_api'].port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
 
     async def query(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows that PostgreSQL gives."""
