@@ -42,6 +42,8 @@ class HttpServer:
             self._app,
             log_config=None,
             access_log=False,
+            # X-Forwarded-For is believed where an application says from whom, not from anybody on this machine.
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
         )
