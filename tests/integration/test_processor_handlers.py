@@ -159,6 +159,17 @@ async def test_an_alert_is_raised_once_with_an_id_of_its_own(desk: Desk, ledger:
     assert listener.alerts[0].id == f"WELL-1/total/ZERO_TOTAL_RESET/{(START + HOUR).isoformat()}"
 
 
+async def test_a_fall_is_an_alert_only_once_it_is_confirmed(desk: Desk, ledger: SqlLedger) -> None:
+    listener = Listener()
+    for hour, count in enumerate([1000, 0, 1100, 40]):
+        await keep(desk, [bundle(reading(hour, total=count))])
+        await publish(ledger, listener)
+    assert listener.alerts == []
+    await keep(desk, [bundle(reading(4, total=60))])
+    await publish(ledger, listener)
+    assert [(alert.rule, alert.measured_at) for alert in listener.alerts] == [("ZERO_TOTAL_RESET", START + 3 * HOUR)]
+
+
 async def test_a_late_restart_moves_all_that_follows(desk: Desk, ledger: SqlLedger) -> None:
     """1200 rows are more than are read, folded and written in one go."""
     await keep(desk, [bundle(*(reading(hour, total=5000 + hour) for hour in range(0, 1200)))])

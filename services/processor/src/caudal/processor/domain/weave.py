@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from caudal.common.bus.messages import ProcessedValue
 from caudal.common.domain.readings import ALERTING, Flag
 from caudal.processor.domain.counters import Settlement, pending, settled
 from caudal.processor.domain.fold import EMPTY, PointState, step
@@ -40,15 +41,24 @@ class Change(msgspec.Struct, frozen=True):
         ]
 
     def raised(self) -> list[tuple[str, Flag]]:
-        """Alerting flags, by variable, that are set now and were not before."""
+        """Alerting flags, by variable, that stand now and did not before."""
         before = self.before.processed if self.before else {}
         return [
             (code, flag)
             for code, value in self.after.processed.items()
             if value.flags
-            for flag in value.flags
-            if flag in ALERTING and not (code in before and flag in before[code].flags)
+            for flag in _alerting(value)
+            if code not in before or flag not in _alerting(before[code])
         ]
+
+
+def _alerting(value: ProcessedValue) -> list[Flag]:
+    """Flags to be told as alerts; nobody is woken by a verdict that is still open."""
+    open_verdicts = _OPEN if Flag.UNCONFIRMED in value.flags else ()
+    return [flag for flag in value.flags if flag in ALERTING and flag not in open_verdicts]
+
+
+_OPEN = (Flag.ZERO_TOTAL_RESET, Flag.IMPLAUSIBLE_RISE)
 
 
 class Weave:
