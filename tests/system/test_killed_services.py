@@ -15,7 +15,7 @@ from fleet import Fleet
 from servers.installation import Installation, metered_point
 
 RATE_PER_S = 600
-KILLS = 8
+KILLS = 6
 SAYS = {"ingest": "telemetry/+/raw", "processor": "telemetry/+/processed"}
 """What a service has just said is not yet acknowledged or forgotten by it: the worst of moments to be killed."""
 
