@@ -60,6 +60,7 @@ class TestLogin:
         async with lived_in.engine.begin() as connection:
             await connection.exec_driver_sql("update users set active = false where role = 'admin'")
         assert (await log_in(lived_in.client)).status_code == 401
+        lived_in.clock.advance(seconds=2)
         me = await lived_in.client.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         assert me.status_code == 401
 

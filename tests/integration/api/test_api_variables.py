@@ -1,5 +1,6 @@
 """/api/variables/: who may, what enters, and that the point is told."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -60,6 +61,17 @@ class TestCreateVariable:
         assert [variable.code for variable in point.variables] == ["total", "flow", "level"]
         assert [message.topic for message in api.bus.published[before:]] == ["telemetry/meter-1/config"]
         assert (await api.reader.get("/api/variables/well-1/level")).json() == answer.json()
+
+    async def test_none_of_many_at_once_is_lost(self, api: ApiHouse) -> None:
+        await api.add_point()
+        client = api.admin
+        bodies = [LEVEL | {"code": f"level-{number}"} for number in range(12)]
+        answers = await asyncio.gather(*(client.post("/api/variables/", json=body) for body in bodies))
+        assert {answer.status_code for answer in answers} == {201}
+        kept = (await client.get("/api/variables/?type=level&page_size=50")).json()["items"]
+        assert {variable["code"] for variable in kept} == {body["code"] for body in bodies}
+        journal = (await client.get("/api/points/well-1/journal/?page_size=50")).json()["items"]
+        assert sum(entry["kind"] == "variable" for entry in journal) == 12
 
     async def test_same_code_twice_is_a_conflict(self, api: ApiHouse) -> None:
         await api.add_point()

@@ -20,7 +20,7 @@ from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, S
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.signing_key import kept_signing_key, signing_key
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
-from caudal.gateway_api.adapters.sql_identity import SqlApiKeys, SqlLoginAttempts, SqlUsers
+from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlApiKeys, SqlLoginAttempts, SqlUsers
 from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlPushes, SqlUploads
 from caudal.gateway_api.adapters.sql_ledger import SqlLedger
 from caudal.gateway_api.adapters.tokens import JwtTokens
@@ -125,7 +125,7 @@ def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, 
     key = signing_key(given.get_secret_value()) if given else kept_signing_key(data_dir / "keys" / "signing.pem")
     lifetime = timedelta(minutes=settings.token_minutes)
     return Identity(
-        users=SqlUsers(engine, clock),
+        users=RememberedUsers(SqlUsers(engine, clock), clock),
         passwords=Argon2Passwords(),
         tokens=JwtTokens(key, clock, lifetime, settings.token_issuer, settings.token_audience),
         attempts=SqlLoginAttempts(engine),

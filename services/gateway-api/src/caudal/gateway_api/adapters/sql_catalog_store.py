@@ -184,17 +184,28 @@ def _conflict_of(error: IntegrityError) -> Conflict:
     return Conflict("this code is taken", "code")
 
 
+_one_point = (
+    sa.select(points, variables.c.body)
+    .select_from(points.outerjoin(variables, variables.c.point == points.c.code))
+    .where(points.c.code == sa.bindparam("wanted"))
+    .order_by(variables.c.position, variables.c.code)
+)
+_hold_point = sa.select(points.c.code).where(points.c.code == sa.bindparam("wanted")).with_for_update()
+_one_provider = sa.select(providers).where(providers.c.code == sa.bindparam("wanted"))
+_held_provider = _one_provider.with_for_update()
+
+
 async def _point(connection: AsyncConnection, code: str, hold: bool = False) -> Point | None:
-    query = sa.select(points).where(points.c.code == code)
-    row = (await connection.execute(query.with_for_update() if hold else query)).mappings().one_or_none()
-    if row is None:
-        return None
-    return point_of(dict(row), (await _bodies(connection, [code])).get(code, []))
+    if hold:
+        # First and by itself: a statement that waits for another editor sees the rest as it was before.
+        await connection.execute(_hold_point, {"wanted": code})
+    rows = (await connection.execute(_one_point, {"wanted": code})).mappings().all()
+    return point_of(dict(rows[0]), [row["body"] for row in rows if row["body"] is not None]) if rows else None
 
 
 async def _provider(connection: AsyncConnection, code: str, hold: bool = False) -> Provider | None:
-    query = sa.select(providers).where(providers.c.code == code)
-    row = (await connection.execute(query.with_for_update() if hold else query)).mappings().one_or_none()
+    found = await connection.execute(_held_provider if hold else _one_provider, {"wanted": code})
+    row = found.mappings().one_or_none()
     return _provider_of(row) if row else None
 
 

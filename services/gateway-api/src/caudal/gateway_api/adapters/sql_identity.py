@@ -15,11 +15,15 @@ from caudal.common.ports import Clock
 from caudal.gateway_api.adapters.tables import api_keys, login_attempts, users
 from caudal.gateway_api.domain.errors import TooManyAttempts
 from caudal.gateway_api.domain.permissions import ApiKey, Role, User
+from caudal.gateway_api.ports import Users
 
 ATTEMPTS = 5
 """Failures after which an account, or an address, has to wait."""
 ATTEMPT_AGE = timedelta(minutes=15)
 """How long a failure counts."""
+
+
+_by_id = sa.select(users).where(users.c.id == sa.bindparam("wanted"))
 
 
 class SqlUsers:
@@ -31,7 +35,7 @@ class SqlUsers:
 
     async def by_id(self, user: str) -> User | None:
         async with reading(self._engine) as connection:
-            row = (await connection.execute(sa.select(users).where(users.c.id == user))).mappings().one_or_none()
+            row = (await connection.execute(_by_id, {"wanted": user})).mappings().one_or_none()
         return _user_of(row) if row else None
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
@@ -61,6 +65,40 @@ class SqlUsers:
             # Another replica was faster.
             return False
         return True
+
+
+class RememberedUsers:
+    """Other users, remembered for a moment: who comes with a token asks many things at once.
+
+    Who is switched off is outside `age` later.
+    """
+
+    def __init__(self, inner: Users, clock: Clock, age: timedelta = timedelta(seconds=2), max_entries: int = 1000):
+        self._inner = inner
+        self._clock = clock
+        self._age = age
+        self._max_entries = max_entries
+        self._known: dict[str, tuple[datetime, User | None]] = {}
+
+    async def by_id(self, user: str) -> User | None:
+        now = self._clock.now()
+        known = self._known.get(user)
+        if known is not None and timedelta(0) <= now - known[0] < self._age:
+            return known[1]
+        found = await self._inner.by_id(user)
+        if len(self._known) >= self._max_entries:
+            self._known.clear()
+        self._known[user] = (now, found)
+        return found
+
+    async def by_email(self, email: str) -> tuple[User, str] | None:
+        return await self._inner.by_email(email)
+
+    async def is_empty(self) -> bool:
+        return await self._inner.is_empty()
+
+    async def add_first(self, user: User, password_hash: str) -> bool:
+        return await self._inner.add_first(user, password_hash)
 
 
 async def _is_empty(connection: AsyncConnection) -> bool:
