@@ -233,7 +233,7 @@ class SqlBooks(Books):
 
     async def close(self) -> None:
         """Give back the ledger's connections."""
-        await self._ledger.close()
+        await self._ledger.aclose()
         await self._engine.dispose()
 
     async def fresh(self) -> Any:

@@ -1,6 +1,7 @@
 """What the processor does, on a real ledger in SQLite and in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,8 @@ def catalog() -> MemoryCatalog:
 
 @pytest.fixture
 async def ledger(engine: AsyncEngine) -> AsyncIterator[SqlLedger]:
-    ledger = SqlLedger(engine)
-    yield ledger
-    await ledger.close()
+    async with aclosing(SqlLedger(engine)) as ledger:
+        yield ledger
 
 
 @pytest.fixture

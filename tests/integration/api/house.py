@@ -1,7 +1,7 @@
 """The API with everything behind it that is fast: a real database, and memory for the bus and the store."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -157,7 +157,6 @@ class ApiHouse:
         window: str | None = None,
     ) -> None:
         """Let the processor take readings into the ledger and the store."""
-        ledger = SqlLedger(self.engine)
         bundle = RawReadings(
             device=device,
             inlet=inlet,
@@ -165,13 +164,15 @@ class ApiHouse:
             window=window,
             source_format="csv" if window else None,
         )
-        await keep(Desk(ledger, SqlCatalog(self.engine)), [bundle])
-        while await project(ledger, self.store):
-            pass
+        async with aclosing(SqlLedger(self.engine)) as ledger:
+            await keep(Desk(ledger, SqlCatalog(self.engine)), [bundle])
+            while await project(ledger, self.store):
+                pass
 
     async def reject(self, *rejected: Rejected) -> None:
         """Let the processor keep what could not be read."""
-        await keep_rejected(SqlLedger(self.engine), list(rejected))
+        async with aclosing(SqlLedger(self.engine)) as ledger:
+            await keep_rejected(ledger, list(rejected))
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What the database says."""

@@ -1,7 +1,7 @@
 """The composition root: what the processor is made of."""
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 
 from prometheus_client import Counter
@@ -42,7 +42,7 @@ async def build(service: Service) -> None:
     store = await stack.enter_async_context(open_store(StoreSettings(), clock))
     service.part("store", check=store.ping, stop=stack.aclose)
     ledger, catalog = SqlLedger(engine), CachedCatalog(SqlCatalog(engine))
-    service.part("ledger", stop=ledger.close)
+    service.part("ledger", stop=ledger.aclose)
 
     async def put_away(delivery: Delivery, reason: str) -> None:
         await entrypoint.put_away(delivery, reason)
@@ -91,12 +91,10 @@ async def rebuild_store(report: Callable[[str, int], None]) -> int:
     engine = open_engine(SqlSettings())
     written = 0
     try:
-        async with open_store(StoreSettings(), SystemClock()) as store:
-            ledger = SqlLedger(engine)
+        async with open_store(StoreSettings(), SystemClock()) as store, aclosing(SqlLedger(engine)) as ledger:
             async for point, rows in rebuild(ledger, store):
                 report(point, rows)
                 written += rows
-            await ledger.close()
     finally:
         await engine.dispose()
     return written

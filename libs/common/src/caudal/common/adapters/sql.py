@@ -160,7 +160,7 @@ class HeldConnections:
                 raise
             self._free.append(connection)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Give all connections back."""
         while self._free:
             await self._free.pop().close()

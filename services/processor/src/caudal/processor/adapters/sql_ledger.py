@@ -26,10 +26,10 @@ class SqlLedger:
         self._engine = engine
         self._held = HeldConnections(engine) if engine.dialect.name == "postgresql" else None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Give back what is held of the database."""
         if self._held:
-            await self._held.close()
+            await self._held.aclose()
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[LedgerUnit]:
