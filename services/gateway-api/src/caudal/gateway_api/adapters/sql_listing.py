@@ -32,9 +32,13 @@ async def page_of(
     connection: AsyncConnection, query: sa.Select[Any], listing: Listing
 ) -> tuple[Sequence[Mapping[str, Any]], int]:
     """The rows of the page asked for, and how many there are in all."""
-    count = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
-    total = int((await connection.execute(count)).scalar_one())
-    if listing.offset >= total:
-        return [], total
-    rows = await connection.execute(query.limit(listing.page_size).offset(listing.offset))
-    return [dict(row) for row in rows.mappings()], total
+    rows = [dict(row) for row in (await connection.execute(_cut(query, listing))).mappings()]
+    if rows and len(rows) < listing.page_size:
+        # The last page: what comes before it is known.
+        return rows, listing.offset + len(rows)
+    count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
+    return rows, int((await connection.execute(count)).scalar_one())
+
+
+def _cut(query: sa.Select[Any], listing: Listing) -> sa.Select[Any]:
+    return query.limit(listing.page_size).offset(listing.offset)

@@ -115,4 +115,5 @@ async def _publish_claimed(intake: Intake, provider: str, key: str, claim: PushC
 async def _publish(intake: Intake, provider: str, push: str, body: bytes) -> None:
     content, encoding = packed(body)
     message = Push(id=push, provider=provider, received_at=intake.clock.now(), content=content, encoding=encoding)
-    await intake.publisher.publish([Outgoing(PROVIDER_PUSH.address(provider=provider), encode_msgpack(message))])
+    topic = PROVIDER_PUSH.address(provider=provider)
+    await intake.publisher.publish([Outgoing(topic, encode_msgpack(message), needs_reader=True)])

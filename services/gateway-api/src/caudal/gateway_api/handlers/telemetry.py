@@ -114,12 +114,12 @@ def _again(rejected: RejectedEntry, now: datetime) -> Outgoing:
     if ids is not None:
         content, encoding = packed(body)
         push = Push(id=uuid4().hex, provider=ids["provider"], received_at=now, content=content, encoding=encoding)
-        return Outgoing(rejected.topic, encode_msgpack(push))
+        return Outgoing(rejected.topic, encode_msgpack(push), needs_reader=True)
     if rejected.inlet == Inlet.WINDOW:
         raise Conflict("this is a row of a batch window: run the window again once it can be read")
     if not rejected.topic.startswith("zigbee2mqtt/"):
         topic_of(rejected.topic)
-    return Outgoing(rejected.topic, body)
+    return Outgoing(rejected.topic, body, needs_reader=True)
 
 
 def _text(at: datetime | None) -> str | None:

@@ -1,12 +1,12 @@
 """Stored values, as they were measured or made into intervals."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import InvalidInput
@@ -38,22 +38,31 @@ DEFAULT_WIDTH = timedelta(days=1)
 Format = Literal["json", "csv", "parquet"]
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesQuery:
+class SeriesQuery(BaseModel):
     """What `/api/telemetry/data/` is asked."""
 
-    point: Annotated[Id, Query(description="Code of the point.", examples=["pozo-7"])]
-    variables: Annotated[Text, Query(description="Codes with commas between them; all when left out.")] = ""
-    start: Annotated[Instant | None, Query(alias="from", description="Included; a day before `to` if left out.")] = None
-    end: Annotated[Instant | None, Query(alias="to", description="Excluded; now if left out.")] = None
-    every: Annotated[
-        Text | None, Query(description="Width of intervals such as 5m, 1h or 1d; left out: the samples themselves.")
-    ] = None
-    function: Annotated[Function, Query(description="What is made of the values of an interval.")] = Function.MEAN
-    format: Annotated[Format | None, Query(description="Left out: by the Accept header.")] = None
-    flags: Annotated[bool, Query(description="Tell the flags of samples (JSON, without `every`).")] = False
-    cursor: Annotated[Text | None, Query(description="`next_cursor` of the page before (JSON).")] = None
-    limit: Annotated[int, Query(ge=1, le=MAX_SAMPLES, description="Samples of one page (JSON).")] = 10_000
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    point: Id
+    """Code of the point."""
+    variables: Text = ""
+    """Codes with commas between them; all when left out."""
+    start: Annotated[Instant | None, Field(alias="from")] = None
+    """Included; a day before `to` if left out."""
+    end: Annotated[Instant | None, Field(alias="to")] = None
+    """Excluded; now if left out."""
+    every: Text | None = None
+    """Width of intervals such as 5m, 1h or 1d; left out: the samples themselves."""
+    function: Function = Function.MEAN
+    """What is made of the values of an interval."""
+    format: Format | None = None
+    """Left out: by the Accept header."""
+    flags: bool = False
+    """Tell the flags of samples (JSON, without `every`)."""
+    cursor: Text | None = None
+    """`next_cursor` of the page before (JSON)."""
+    limit: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 10_000
+    """Samples of one page (JSON)."""
 
 
 @series.get(
@@ -62,7 +71,7 @@ class SeriesQuery:
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}, PARQUET: {"schema": {"type": "string"}}}}},
 )
 async def read_data(
-    door: TheDoor, request: Request, _caller: TelemetryReader, query: Annotated[SeriesQuery, Depends()]
+    door: TheDoor, request: Request, _caller: TelemetryReader, query: Annotated[SeriesQuery, Query()]
 ) -> Response:
     """Show stored values; CSV and Parquet bring the whole range, JSON a page of it."""
     point = await point_of_code(door.telemetry, query.point)

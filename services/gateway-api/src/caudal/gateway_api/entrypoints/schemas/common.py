@@ -1,6 +1,6 @@
 """Shapes and parameter types that several rooms share."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -129,10 +129,10 @@ def validated(adapter: TypeAdapter[T], value: object) -> T:
         raise RequestValidationError(error.errors()) from error
 
 
-def listing_of(*orders: str) -> Callable[..., Listing]:
+def listing_of(*orders: str) -> Callable[..., Awaitable[Listing]]:
     """A dependency that reads search, order and page; the list can be ordered by `orders`."""
 
-    def read(
+    async def read(
         search: Annotated[Text, Query(description="Part of a code or name, in any case.")] = "",
         order: Annotated[
             Text,
