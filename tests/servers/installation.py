@@ -56,8 +56,12 @@ class Installation:
         }
 
     def start(self, *services: str) -> None:
-        """Start the broker and these services, and wait until all are ready; `processor-2` is a second processor."""
+        """Start the broker, and `add` these services."""
         self.broker.start()
+        self.add(*services)
+
+    def add(self, *services: str) -> None:
+        """Start these services and wait until they are ready; `processor-2` is one of several processors."""
         for name in services:
             module, _, replica = name.partition("-")
             shared = {"CAUDAL_MQTT_SHARED": str(bool(replica))}
@@ -65,7 +69,7 @@ class Installation:
                 self.folder / name, module, self.settings | shared, replica=replica and f"-{replica}"
             )
         with ThreadPoolExecutor() as pool:
-            list(pool.map(Service.start, self.services.values()))
+            list(pool.map(Service.start, [self.services[name] for name in services]))
 
     def stop(self) -> None:
         """Stop what `start` started."""

@@ -37,6 +37,11 @@ class Outgoing(msgspec.Struct, frozen=True):
     topic: str
     payload: bytes
     retain: bool = False
+    needs_reader: bool = False
+    """Whether it must not be published while nobody is subscribed, away or not, since it would be gone.
+
+    Brokers say so in MQTT 5 only; with 3.1.1 it is published all the same.
+    """
 
 
 BatchHandler = Callable[[Sequence[Delivery]], Awaitable[None]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from caudal.common.bus.codec import decode_any, encode_msgpack
-from caudal.common.bus.contents import packed
+from caudal.common.bus.contents import PLAIN_BYTES, packed
 from caudal.common.bus.messages import Push
 from caudal.common.bus.topics import PROVIDER_PUSH
 from caudal.common.domain.errors import InvalidInput, Transient
@@ -113,7 +113,7 @@ async def _publish_claimed(intake: Intake, provider: str, key: str, claim: PushC
 
 
 async def _publish(intake: Intake, provider: str, push: str, body: bytes) -> None:
-    content, encoding = packed(body)
+    content, encoding = await asyncio.to_thread(packed, body) if len(body) > PLAIN_BYTES else packed(body)
     message = Push(id=push, provider=provider, received_at=intake.clock.now(), content=content, encoding=encoding)
     topic = PROVIDER_PUSH.address(provider=provider)
     await intake.publisher.publish([Outgoing(topic, encode_msgpack(message), needs_reader=True)])

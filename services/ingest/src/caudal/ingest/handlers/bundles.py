@@ -44,13 +44,14 @@ def bundles(source: Source, readings: Sequence[RawReading]) -> list[Outgoing]:
 def _pack(topic: str, source: Source, readings: Sequence[RawReading], messages: list[Outgoing]) -> None:
     payload = _encoded(source, readings)
     if len(payload) <= MAX_BUNDLE_BYTES:
-        messages.append(Outgoing(topic, payload))
+        messages.append(Outgoing(topic, payload, needs_reader=True))
     elif len(readings) > 1:
         half = len(readings) // 2
         _pack(topic, source, readings[:half], messages)
         _pack(topic, source, readings[half:], messages)
     else:
-        messages.append(Outgoing(topic, _encoded(source, [_shortened(readings[0], len(payload))])))
+        shortened = _encoded(source, [_shortened(readings[0], len(payload))])
+        messages.append(Outgoing(topic, shortened, needs_reader=True))
 
 
 def _encoded(source: Source, readings: Sequence[RawReading]) -> bytes:
@@ -100,7 +101,7 @@ def rejected(
         message = _rejected(topic, payload, received_at, source, _reason(refused, kept), refused[0].field, most)
         encoded = encode(message)
         if len(encoded) <= MAX_MESSAGE_BYTES:
-            return Outgoing(topics.TELEMETRY_REJECTED.address(device=source.device), encoded)
+            return Outgoing(topics.TELEMETRY_REJECTED.address(device=source.device), encoded, needs_reader=True)
         most //= 2
 
 

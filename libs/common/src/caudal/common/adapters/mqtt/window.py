@@ -16,6 +16,10 @@ PUBACK_TIMEOUT_S = 10.0
 """A broker that acknowledges nothing for so long is taken for dead."""
 LOST_RETRY_S = 0.3
 """When to publish again after a lost connection: most are back by then."""
+UNHEARD = 16
+"""The reason code of what nobody is subscribed to."""
+UNHEARD_RETRY_S = 1.0
+"""A reader that is just being started has subscribed by then."""
 REFUSED = 128
 """Reason codes from here on are refusals."""
 REFUSED_RETRY_S = 5.0
@@ -25,11 +29,12 @@ REFUSED_RETRY_S = 5.0
 class _Call:
     """One `publish` on its way: how many acknowledgements it still waits for."""
 
-    __slots__ = ("done", "missing", "refusal")
+    __slots__ = ("done", "missing", "refusal", "unheard")
 
     def __init__(self, missing: int) -> None:
         self.missing = missing
         self.refusal: str | None = None
+        self.unheard: str | None = None
         self.done = asyncio.Event()
 
 
@@ -39,7 +44,8 @@ class Window:
     def __init__(self, send: Callable[[Outgoing], int | None], drop: Callable[[str], None]) -> None:
         self._send = send
         self._drop = drop
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, tuple[_Call, str | None]] = {}
+        """By packet; with the topic, if somebody has to be subscribed to it."""
         self._room = asyncio.Event()
         self._answers = 0
         self._loss: str | None = None
@@ -48,7 +54,8 @@ class Window:
         """Publish in order; return when all are acknowledged.
 
         Raises:
-            Transient: the connection was lost, or the broker refused or did not answer; some may have been published.
+            Transient: the connection was lost, the broker refused or did not answer, or a message that needs a reader
+                has none; some may have been published.
         """
         if not messages:
             return
@@ -60,21 +67,25 @@ class Window:
             mid = self._send(message) if self._loss is None else None
             if mid is None:
                 raise Transient(f"the connection to the broker was lost: {self._loss}", LOST_RETRY_S)
-            self._calls[mid] = call
+            self._calls[mid] = (call, message.topic if message.needs_reader else None)
         await self._answer(call.done)
         if call.refusal:
             raise Transient(f"the broker refused: {call.refusal}", REFUSED_RETRY_S)
+        if call.unheard:
+            raise Transient(f"nobody is subscribed to {call.unheard}", UNHEARD_RETRY_S)
         if call.missing:
             raise Transient(f"the connection was lost before the broker acknowledged all: {self._loss}", LOST_RETRY_S)
 
     def answered(self, mid: int, code: int) -> None:
         """The broker acknowledged packet `mid` with this reason code."""
         self._answers += 1
-        call = self._calls.pop(mid, None)
+        call, needed = self._calls.pop(mid, (None, None))
         if len(self._calls) <= WINDOW // 2:
             self._room.set()
         if call is None:
             return
+        if code == UNHEARD and needed:
+            call.unheard = needed
         if code >= REFUSED:
             call.refusal = str(ReasonCode(PacketTypes.PUBACK, identifier=code))
         call.missing -= 1
@@ -85,7 +96,7 @@ class Window:
         """No more acknowledgements will come."""
         self._loss = self._loss or reason
         self._room.set()
-        for call in self._calls.values():
+        for call, _ in self._calls.values():
             call.done.set()
 
     async def _answer(self, event: asyncio.Event) -> None:
