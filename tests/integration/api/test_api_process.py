@@ -226,7 +226,7 @@ class TestCommands:
 
     async def test_first_password_is_told_once(self, sqlite_url: str, tmp_path: Path, mosquitto: Mosquitto) -> None:
         found = environment(tmp_path, sqlite_url, mosquitto.port, CAUDAL_MQTT_CLIENT_ID="first-password")
-        del found["CAUDAL_ADMIN_PASSWORD"]
+        found |= {"CAUDAL_ADMIN_PASSWORD": "", "CAUDAL_SIGNING_KEY": ""}
         with Service(tmp_path / "gateway", "gateway_api", found) as service:
             await asyncio.to_thread(service.stop)
             await asyncio.to_thread(service.start)

@@ -140,6 +140,27 @@ class TestUpload:
             assert answer.status_code == 413
             assert [*(tmp_path / "windows").iterdir()] == []
 
+    async def test_upload_that_breaks_off_leaves_nothing(self, api: ApiHouse) -> None:
+        head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\nts,id\n'
+        coming: list[dict[str, Any]] = [
+            {"type": "http.request", "body": head, "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return coming.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+        headers.append((b"authorization", api.operator.headers["authorization"].encode()))
+        scope = {"type": "http", "method": "POST", "path": "/api/upload_csv", "headers": headers, "query_string": b""}
+        await api.app(scope, receive, send)
+        assert sent[0]["status"] == 400
+        assert list((api.data_dir / "windows").iterdir()) == []
+
     async def test_full_disk_is_told(self, sqlite_url: str, tmp_path: Path) -> None:
         async with furnished(sqlite_url, tmp_path, min_free_bytes=2**60) as api:
             answer = await upload(api.operator)

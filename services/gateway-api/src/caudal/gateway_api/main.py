@@ -121,8 +121,8 @@ def furnish(
 
 def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock) -> Identity:
     """Users, tokens and keys, put together."""
-    given = settings.signing_key
-    key = signing_key(given.get_secret_value()) if given else kept_signing_key(data_dir / "keys" / "signing.pem")
+    given = settings.signing_key.get_secret_value() if settings.signing_key else ""
+    key = signing_key(given) if given else kept_signing_key(data_dir / "keys" / "signing.pem")
     lifetime = timedelta(minutes=settings.token_minutes)
     return Identity(
         users=RememberedUsers(SqlUsers(engine, clock), clock),
@@ -137,8 +137,9 @@ def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, 
 
 async def welcome(identity: Identity, settings: GatewaySettings) -> None:
     """Make the first administrator, and tell a password that was made up: here and never again."""
-    given = settings.admin_password
-    made_up = await ensure_admin(identity, settings.admin_email, given.get_secret_value() if given else None)
+    # Empty is what an environment says that has the variable and no value for it.
+    given = settings.admin_password.get_secret_value() if settings.admin_password else None
+    made_up = await ensure_admin(identity, settings.admin_email, given or None)
     if made_up is not None:
         print(f"First administrator: {settings.admin_email}  password: {made_up}  (shown only once)", flush=True)
 

@@ -28,14 +28,6 @@ class TooManyAttempts(Permanent):
         self.retry_after_s = retry_after_s
 
 
-class TooLarge(Permanent):
-    """A body with more than `limit` bytes."""
-
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"{what} may have at most {limit} bytes")
-        self.limit = limit
-
-
 class UnsupportedMedia(Permanent):
     """A body in a form that this route doesn't read."""
 

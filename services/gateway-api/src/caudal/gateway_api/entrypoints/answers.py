@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 
-from caudal.gateway_api.domain.listing import Page
 from caudal.gateway_api.entrypoints.schemas.common import Problem
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -28,8 +27,3 @@ def room(tag: str) -> APIRouter:
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`value` as JSON."""
     return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
-
-
-def listed(page: Page[Any]) -> Response:
-    """A page of a list as JSON."""
-    return answer(page)

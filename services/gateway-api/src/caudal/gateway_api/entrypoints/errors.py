@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from caudal.common.domain.errors import CaudalError, InvalidInput, NotFound, Permanent, Transient
 from caudal.gateway_api.domain.errors import (
@@ -16,7 +17,6 @@ from caudal.gateway_api.domain.errors import (
     Forbidden,
     OrderFailed,
     OutOfSpace,
-    TooLarge,
     TooManyAttempts,
     Unauthorized,
     UnsupportedMedia,
@@ -28,7 +28,6 @@ STATUSES: tuple[tuple[type[CaudalError], int, str], ...] = (
     (Forbidden, 403, "forbidden"),
     (NotFound, 404, "not_found"),
     (Conflict, 409, "conflict"),
-    (TooLarge, 413, "too_large"),
     (UnsupportedMedia, 415, "unsupported_media_type"),
     (InvalidInput, 422, "invalid_input"),
     (OrderFailed, 422, "order_failed"),
@@ -57,6 +56,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CaudalError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_refused_by_framework)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     app.add_exception_handler(OSError, _on_system)
     app.add_exception_handler(Exception, _on_bug)
 
@@ -133,6 +133,11 @@ async def _on_refused_by_framework(_request: Request, error: Exception) -> Respo
     assert isinstance(error, HTTPException)
     code = CODES.get(error.status_code, "refused")
     return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+async def _on_gone(_request: Request, _error: Exception) -> Response:
+    """Nobody will read this."""
+    return problem(400, "unreadable_request", "The body broke off.")
 
 
 async def _on_system(_request: Request, error: Exception) -> Response:

@@ -72,7 +72,7 @@ async def ensure_admin(identity: Identity, email: str, password: str | None) -> 
     """Make the first administrator if there is no user yet; the password, if it was made up here."""
     if not await identity.users.is_empty():
         return None
-    chosen = password or secrets.token_urlsafe(12)
+    chosen = secrets.token_urlsafe(12) if password is None else password
     user = User(id=uuid4().hex, email=normal_email(email), role=Role.ADMIN)
     added = await identity.users.add_first(user, await identity.passwords.hashed(chosen))
     return chosen if added and password is None else None

@@ -50,7 +50,7 @@ async def send(
         await desk.commands.sent(order)
         command = Command(id=order.id, action=order.action, params=dict(params))
         try:
-            await desk.publisher.publish([Outgoing(topic, encode(command))])
+            await desk.publisher.publish([Outgoing(topic, encode(command), needs_reader=True)])
         except CaudalError as error:
             await desk.commands.finished(order.id, False, {"error": str(error)}, desk.clock.now())
             raise

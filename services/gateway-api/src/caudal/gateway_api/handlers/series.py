@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from caudal.common.domain.catalog import UNITS, Point, VariableType
 from caudal.common.domain.errors import InvalidInput
@@ -114,8 +114,3 @@ async def pages(desk: SeriesDesk, question: SeriesQuestion) -> AsyncIterator[lis
         if found.next is None:
             return
         after = found.next
-
-
-def span(samples: Sequence[Sample]) -> tuple[datetime, datetime] | None:
-    """First and last instant; None: there are none."""
-    return (samples[0].at, samples[-1].at) if samples else None

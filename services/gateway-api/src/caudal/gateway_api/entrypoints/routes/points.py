@@ -9,7 +9,7 @@ from caudal.common.domain.catalog import PointStatus, PointType
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
-from caudal.gateway_api.entrypoints.answers import answer, listed, room
+from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.schemas.catalog import (
     MeterSwapBody,
@@ -42,7 +42,7 @@ async def list_points(
     """List points with their variables."""
     asked = {"type": type, "status": status, "provider": provider, "device": device}
     filters: dict[str, str | bool] = {name: str(value) for name, value in asked.items() if value is not None}
-    return listed(await door.catalog.store.points(replace(listing, filters=filters)))
+    return answer(await door.catalog.store.points(replace(listing, filters=filters)))
 
 
 @points.post("/api/points/", status_code=201, response_model=PointBody)
@@ -78,7 +78,7 @@ async def point_journal(
     door: TheDoor, _caller: CatalogReader, code: Id, listing: Annotated[Listing, Depends(listing_of("at"))]
 ) -> Response:
     """Who changed what about a point, the last change first; deleted points too."""
-    return listed(await door.catalog.store.changes(code, listing))
+    return answer(await door.catalog.store.changes(code, listing))
 
 
 @points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=PointVariableBody)

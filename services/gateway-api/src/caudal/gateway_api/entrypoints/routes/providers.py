@@ -8,7 +8,7 @@ from fastapi import Depends, Response
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing
 from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin
-from caudal.gateway_api.entrypoints.answers import answer, listed, room
+from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.schemas.auth import KeyAnswer, NewKeyAnswer
 from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, ProviderBody, ProviderPatch
@@ -27,7 +27,7 @@ async def list_providers(
 ) -> Response:
     """List providers."""
     filters: dict[str, str | bool] = {} if active is None else {"active": active}
-    return listed(await door.catalog.store.providers(replace(listing, filters=filters)))
+    return answer(await door.catalog.store.providers(replace(listing, filters=filters)))
 
 
 @providers.post("/api/providers/", status_code=201, response_model=ProviderBody)

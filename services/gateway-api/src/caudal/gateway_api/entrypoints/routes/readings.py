@@ -20,7 +20,7 @@ from caudal.gateway_api.domain.telemetry import (
     Unclaimed,
 )
 from caudal.gateway_api.entrypoints.access import TelemetryOperator, TelemetryReader
-from caudal.gateway_api.entrypoints.answers import answer, listed, room
+from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Listed, Stretch, Text, listing_of
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer, ProcessBody
@@ -114,7 +114,7 @@ async def list_unclaimed(
     listing: Annotated[Listing, Depends(listing_of("last_received_at", "last_measured_at", "readings", "device"))],
 ) -> Response:
     """List devices that were heard of and belong to no point; their readings wait until one claims them."""
-    return listed(await door.telemetry.ledger.unclaimed(listing))
+    return answer(await door.telemetry.ledger.unclaimed(listing))
 
 
 @readings.get("/api/telemetry/summary/", response_model=Summary)

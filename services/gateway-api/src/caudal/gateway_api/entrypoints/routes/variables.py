@@ -10,7 +10,7 @@ from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.catalog_rules import variable_in
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
-from caudal.gateway_api.entrypoints.answers import answer, listed, room
+from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.schemas.catalog import PointVariable, PointVariableBody, VariablePatch
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
@@ -36,7 +36,7 @@ async def list_variables(
     filters: dict[str, str | bool] = {name: str(value) for name, value in asked.items() if value is not None}
     found = await door.catalog.store.variables(replace(listing, filters=filters))
     items: list[Any] = [PointVariable.of(owner, variable) for owner, variable in found.items]
-    return listed(Page(items=items, total=found.total, page=found.page, page_size=found.page_size))
+    return answer(Page(items=items, total=found.total, page=found.page, page_size=found.page_size))
 
 
 @variables.post("/api/variables/", status_code=201, response_model=PointVariableBody)
