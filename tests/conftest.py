@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may ask for: real servers, started once a session and reset by name."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from servers.influx import Influx1, Influx2, find_influxd
 from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
 from servers.redis import Redis
+
+# A run in the background of a shell has SIGINT ignored, and what it starts would inherit that: Ctrl-C could not be tried.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ("skip_report", "figures")
 
