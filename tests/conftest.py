@@ -11,7 +11,7 @@ from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
 from servers.redis import Redis
 
-# A run in the background of a shell has SIGINT ignored, and what it starts would inherit that: Ctrl-C could not be tried.
+# A run in the background of a shell has SIGINT ignored; what it starts would inherit that, and never hear Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ("skip_report", "figures")
