@@ -2,10 +2,12 @@
 
 import asyncio
 import csv
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,14 +15,19 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caudal.common.bus.messages import Result
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Outgoing, Sample
+from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.errors import UnsupportedMedia
+from caudal.gateway_api.domain.permissions import Caller, Role, User
+from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.entrypoints.middleware import EitherSlash
 from caudal.gateway_api.entrypoints.multipart import FilePart
 from caudal.gateway_api.entrypoints.representations import as_csv, as_parquet
+from caudal.gateway_api.handlers.orders import OrderDesk, new_order, send, take_answer
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.settings import GatewaySettings
 
@@ -159,6 +166,44 @@ class TestOutboxRelay:
         assert len(outbox.waiting) == 2
         bus.away = False
         assert await relay.deliver() == 2
+
+
+class TestOrders:
+    class Commands:
+        """Orders in a dictionary."""
+
+        def __init__(self) -> None:
+            self.kept: dict[str, OrderedCommand] = {}
+
+        async def sent(self, command: OrderedCommand) -> None:
+            self.kept[command.id] = command
+
+        async def finished(
+            self, command: str, ok: bool, detail: Mapping[str, Any], at: datetime
+        ) -> OrderedCommand | None:
+            state = CommandState.DONE if ok else CommandState.FAILED
+            self.kept[command] = replace(self.kept[command], state=state, detail=dict(detail), finished_at=at)
+            return self.kept[command]
+
+        async def one(self, command: str) -> OrderedCommand | None:
+            return self.kept.get(command)
+
+        async def latest_run(self) -> OrderedCommand | None:
+            return None
+
+    async def test_answer_wakes_who_waits_for_it_at_once(self) -> None:
+        bus = MemoryBus()
+        desk = OrderDesk(self.Commands(), bus, FakeClock())
+        caller = Caller(User(id="u", email="u@caudal.test", role=Role.OPERATOR))
+        order = new_order(desk, caller, "process", "meter-1")
+        async with asyncio.timeout(30):
+            waiting = asyncio.create_task(send(desk, order, "telemetry/meter-1/command", {}, wait_s=3600))
+            while not bus.published:
+                await asyncio.sleep(0)
+            await take_answer(desk, Result(id=order.id, ok=True, detail={"readings": 1}, timestamp=NOW))
+            done = await waiting
+        assert (done.state, done.detail) == (CommandState.DONE, {"readings": 1})
+        assert not desk.waiting
 
 
 class TestEitherSlash:
