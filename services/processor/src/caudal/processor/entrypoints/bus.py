@@ -21,6 +21,9 @@ from caudal.processor.handlers.upkeep import keep_rejected, mark_replayed
 
 P = TypeVar("P")
 
+READINGS_AT_ONCE = 2000
+"""Readings of one transaction, give or take a bundle: a thousand messages may hold a hundred times as many."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -86,9 +89,9 @@ class BusEntrypoint:
                 refused.append(rejected_delivery(delivery, error.reason, self._clock.now(), error.field))
         if refused:
             await keep_rejected(self._desk.ledger, refused)
-        if bundles:
+        for some in _in_parts(bundles):
             async with self._catalog_in_use:
-                await keep(self._desk, bundles)
+                await keep(self._desk, some)
             self._nudge()
 
     async def take_rejected(self, deliveries: Sequence[Delivery]) -> None:
@@ -143,6 +146,20 @@ class BusEntrypoint:
             return rejected
         except InvalidInput as error:
             return rejected_delivery(delivery, error.reason, self._clock.now(), error.field)
+
+
+def _in_parts(bundles: Sequence[RawReadings]) -> Iterator[list[RawReadings]]:
+    """Bundles in order, in parts that one transaction can hold."""
+    part: list[RawReadings] = []
+    readings = 0
+    for bundle in bundles:
+        if part and readings + len(bundle.readings) > READINGS_AT_ONCE:
+            yield part
+            part, readings = [], 0
+        part.append(bundle)
+        readings += len(bundle.readings)
+    if part:
+        yield part
 
 
 def _raw_readings(delivery: Delivery) -> RawReadings:
