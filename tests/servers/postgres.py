@@ -99,8 +99,9 @@ class Postgres(Server):
     def backends(self) -> list[int]:
         """The processes that it started."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        listing = ["ps", "-A", "-o", "pid=,ppid="]
+        pairs = subprocess.run(listing, check=True, capture_output=True, text=True, timeout=10).stdout.splitlines()
+        return [int(pid) for pid, parent in map(str.split, pairs) if int(parent) == self.process.pid]
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run one statement through psql and return what it prints, unaligned."""
