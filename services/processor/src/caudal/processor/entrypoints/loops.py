@@ -11,6 +11,8 @@ from caudal.common.domain.errors import Transient
 
 SWEEP_S = 0.5
 """How long an outbox that nobody nudged waits at most: another replica may have left something."""
+MORE_S = 0.02
+"""How long to wait for a nudge where something was found: there may be more, and mostly there is not."""
 RETRY_MAX_S = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -50,11 +52,10 @@ class Relay:
                 _log.info("telling again", sink=self._name)
             self.trouble, wait_s = None, 0.25
             self._told.inc(count)
-            if count == 0:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), SWEEP_S)
-                # What several batches left is told together: it costs little more than what one left.
-                await asyncio.sleep(self._linger_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), MORE_S if count else SWEEP_S)
+            # What several batches left is told together: it costs little more than what one left.
+            await asyncio.sleep(self._linger_s)
 
     async def check(self) -> None:
         """Return if the sink takes what it is told, raise why not."""
