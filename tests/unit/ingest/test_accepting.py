@@ -12,12 +12,12 @@ from caudal.common.bus.contents import packed
 from caudal.common.bus.messages import Push, RawReadings, Rejected
 from caudal.common.domain.catalog import Point, Provider
 from caudal.common.domain.errors import Transient
+from caudal.common.domain.payloads.refusals import Refusal
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Delivery
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_catalog import MemoryCatalog
-from caudal.ingest.domain.refusals import Refusal
 from caudal.ingest.entrypoints.uplink import Pace, push_of, putting_away, subscriptions, uplink_of
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.readers import UNCLAIMED

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from caudal.common.domain.payloads.refusals import Refusal
 from caudal.ingest.domain.options import MISSING, Options
-from caudal.ingest.domain.refusals import Refusal
 from caudal.ingest.settings import IngestSettings
 
 README = (Path(__file__).parents[3] / "services" / "ingest" / "README.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.payloads.refusals import Unreadable
 from caudal.ingest.domain.options import options_from
-from caudal.ingest.domain.refusals import Unreadable
 from caudal.ingest.domain.sniffing import sniff_decimal, sniff_delimiter, sniff_time_format
 from caudal.ingest.domain.windows import MAX_CELL, Plan, Row
 

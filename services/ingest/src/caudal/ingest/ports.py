@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import msgspec
 
 from caudal.common.bus.messages import Result
+from caudal.common.domain.payloads.refusals import Refusal
 from caudal.common.domain.readings import Inlet
-from caudal.ingest.domain.refusals import Refusal
 from caudal.ingest.domain.windows import Row
 
 

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter
 
+from caudal.common.domain.payloads.refusals import Refusal
 from caudal.common.domain.readings import Inlet
-from caudal.ingest.domain.refusals import Refusal
 
 
 class PrometheusTally:

@@ -1,1 +1,1 @@
-"""How a payload is read: pure, without a clock, a bus or a file."""
+"""What of a file is a reading: pure, without a clock, a bus or a file. How payloads are read is in common."""

@@ -7,8 +7,8 @@ import msgspec
 from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
+from caudal.common.domain.payloads.times import ClockChange
 from caudal.ingest.domain.sniffing import checked_time_format
-from caudal.ingest.domain.times import ClockChange
 
 MISSING = ("na", "n/a", "nan", "null", "none", "nil", "-", "--", "#n/a")
 """What tables say for "not measured"."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from caudal.ingest.domain.refusals import Refusal, Unreadable
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 
 _json = msgspec.json.Decoder()
 _msgpack = msgspec.msgpack.Decoder()

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from caudal.common.domain.errors import InvalidInput
-from caudal.ingest.domain.numbers import number_reader
-from caudal.ingest.domain.refusals import Unreadable
-from caudal.ingest.domain.times import EARLIEST, time_reader
+from caudal.common.domain.payloads.numbers import number_reader
+from caudal.common.domain.payloads.refusals import Unreadable
+from caudal.common.domain.payloads.times import EARLIEST, time_reader
 
 DELIMITERS = ",;\t|"
 

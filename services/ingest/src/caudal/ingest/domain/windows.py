@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from caudal.common.domain.payloads.mapping import Mapping, TimeRule, ValueRule
+from caudal.common.domain.payloads.reader import Measurement, Reader
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 from caudal.ingest.domain.columns import Role, Wishes, understand
-from caudal.ingest.domain.mapping import Mapping, TimeRule, ValueRule
 from caudal.ingest.domain.options import Options
-from caudal.ingest.domain.reader import Measurement, Reader
-from caudal.ingest.domain.refusals import Refusal, Unreadable, quoted
 from caudal.ingest.domain.sniffing import is_mostly_numbers, sniff_decimal, sniff_time_format
 
 MAX_CELL = 32_768

@@ -9,9 +9,9 @@ from caudal.common.bus.contents import unpacked
 from caudal.common.bus.messages import Push
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import id_from_name
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import BatchHandler, Delivery, Subscription
-from caudal.ingest.domain.refusals import Refusal, Unreadable
 from caudal.ingest.handlers.accepting import Arrival
 from caudal.ingest.ports import Tally
 

@@ -8,11 +8,11 @@ import msgspec
 
 from caudal.common.bus.messages import RawReading
 from caudal.common.domain.ids import id_from_name
+from caudal.common.domain.payloads.reader import Measurement, Outcome
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
 from caudal.ingest.domain.payloads import decode_payload, text_of
-from caudal.ingest.domain.reader import Measurement, Outcome
-from caudal.ingest.domain.refusals import Refusal, Unreadable
 from caudal.ingest.handlers.bundles import Source, bundles, rejected
 from caudal.ingest.handlers.readers import CANONICAL, Readers
 from caudal.ingest.ports import Tally

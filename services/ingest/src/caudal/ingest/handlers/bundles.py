@@ -9,10 +9,10 @@ import msgspec
 from caudal.common.bus import topics
 from caudal.common.bus.codec import MAX_BUNDLE_BYTES, MAX_MESSAGE_BYTES, encode
 from caudal.common.bus.messages import RawReading, RawReadings, Rejected
+from caudal.common.domain.payloads.refusals import Unreadable, printable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Outgoing
 from caudal.ingest.domain.payloads import text_or_base64
-from caudal.ingest.domain.refusals import Unreadable, printable
 
 MAX_READINGS = 500
 """Readings in one bundle."""

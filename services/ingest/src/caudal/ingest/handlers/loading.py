@@ -10,12 +10,12 @@ import msgspec
 
 from caudal.common.bus.messages import RawReading
 from caudal.common.domain.errors import Transient
+from caudal.common.domain.payloads.refusals import Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
 from caudal.ingest.domain.columns import Role
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.payloads import text_of
-from caudal.ingest.domain.refusals import Unreadable
 from caudal.ingest.domain.windows import SAMPLE_ROWS, Plan, Row
 from caudal.ingest.handlers.bundles import Source, bundles
 from caudal.ingest.handlers.owners import MAX_NAMES, Owner, Owners

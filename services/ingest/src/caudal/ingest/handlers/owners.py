@@ -5,9 +5,9 @@ import msgspec
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import InvalidInput, Permanent
 from caudal.common.domain.ids import id_from_name
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.ports import Catalog
 from caudal.ingest.domain.options import Options
-from caudal.ingest.domain.refusals import Refusal, Unreadable
 
 MAX_NAMES = 100_000
 """Names of devices in memory."""

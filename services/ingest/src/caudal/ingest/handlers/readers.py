@@ -8,10 +8,10 @@ import msgspec
 
 from caudal.common.domain.catalog import Point, Provider
 from caudal.common.domain.errors import InvalidInput, Permanent
+from caudal.common.domain.payloads.mapping import mapping_from
+from caudal.common.domain.payloads.reader import Outcome, Reader
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.ports import Catalog
-from caudal.ingest.domain.mapping import mapping_from
-from caudal.ingest.domain.reader import Outcome, Reader
-from caudal.ingest.domain.refusals import Refusal, Unreadable
 
 MAX_KEPT = 10_000
 """Readers in memory, as many as points in `CachedCatalog`."""

@@ -11,7 +11,7 @@ from typing import Any
 import jsonpath_rfc9535 as jsonpath
 
 from caudal.common.domain.errors import InvalidInput
-from caudal.ingest.domain.refusals import Refusal, Unreadable
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 
 Find = Callable[[Any, Any], Any]
 """(reading, payload) → what stands there; None: nothing, or null."""

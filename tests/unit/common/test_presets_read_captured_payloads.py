@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from caudal.ingest.domain.mapping import mapping_from
-from caudal.ingest.domain.presets import PRESETS
-from caudal.ingest.domain.reader import Outcome, Reader
+from caudal.common.domain.payloads.mapping import mapping_from
+from caudal.common.domain.payloads.presets import PRESETS
+from caudal.common.domain.payloads.reader import Outcome, Reader
 
 PAYLOADS = Path(__file__).parent / "payloads"
 RECEIVED_AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)

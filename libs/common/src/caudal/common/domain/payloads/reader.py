@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from caudal.ingest.domain.instants import Instants
-from caudal.ingest.domain.mapping import Mapping
-from caudal.ingest.domain.paths import all_finder, first_finder, paths_of
-from caudal.ingest.domain.refusals import Refusal, Unreadable, quoted
-from caudal.ingest.domain.times import AHEAD
-from caudal.ingest.domain.values import Values, ValuesReader, code_of
+from caudal.common.domain.payloads.instants import Instants
+from caudal.common.domain.payloads.mapping import Mapping
+from caudal.common.domain.payloads.paths import all_finder, first_finder, paths_of
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
+from caudal.common.domain.payloads.times import AHEAD
+from caudal.common.domain.payloads.values import Values, ValuesReader, code_of
 
 MAX_READINGS = 10_000
 """Readings or entries in one payload; no message of 256 KiB holds more that mean something."""

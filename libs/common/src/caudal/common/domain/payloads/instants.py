@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from caudal.ingest.domain.mapping import TimeRule
-from caudal.ingest.domain.paths import finder, paths_of
-from caudal.ingest.domain.refusals import Refusal, Unreadable
-from caudal.ingest.domain.times import checked_instant, time_reader
+from caudal.common.domain.payloads.mapping import TimeRule
+from caudal.common.domain.payloads.paths import finder, paths_of
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
+from caudal.common.domain.payloads.times import checked_instant, time_reader
 
 
 class Instants:

@@ -9,11 +9,11 @@ import msgspec
 from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
-from caudal.ingest.domain.numbers import number_reader
-from caudal.ingest.domain.paths import Paths, all_finder, checked_paths, paths_of
-from caudal.ingest.domain.presets import PRESETS
-from caudal.ingest.domain.times import ClockChange, time_reader
-from caudal.ingest.domain.units import conversion
+from caudal.common.domain.payloads.numbers import number_reader
+from caudal.common.domain.payloads.paths import Paths, all_finder, checked_paths, paths_of
+from caudal.common.domain.payloads.presets import PRESETS
+from caudal.common.domain.payloads.times import ClockChange, time_reader
+from caudal.common.domain.payloads.units import conversion
 
 OTHERS = "*"
 """The code under which `values` says what becomes of everything that no other code names."""

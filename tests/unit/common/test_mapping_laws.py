@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caudal.ingest.domain.mapping import mapping_from
-from caudal.ingest.domain.numbers import number_reader
-from caudal.ingest.domain.presets import PRESETS
-from caudal.ingest.domain.reader import Reader
-from caudal.ingest.domain.times import EARLIEST, time_reader
+from caudal.common.domain.payloads.mapping import mapping_from
+from caudal.common.domain.payloads.numbers import number_reader
+from caudal.common.domain.payloads.presets import PRESETS
+from caudal.common.domain.payloads.reader import Reader
+from caudal.common.domain.payloads.times import EARLIEST, time_reader
 
 RECEIVED_AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 SANTIAGO = ZoneInfo("America/Santiago")

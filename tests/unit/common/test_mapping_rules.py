@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from caudal.common.domain.errors import InvalidInput
-from caudal.ingest.domain.mapping import mapping_from
-from caudal.ingest.domain.reader import MAX_READINGS, Outcome, Reader
-from caudal.ingest.domain.refusals import Refusal
-from caudal.ingest.domain.values import MAX_VALUES
+from caudal.common.domain.payloads.mapping import mapping_from
+from caudal.common.domain.payloads.reader import MAX_READINGS, Outcome, Reader
+from caudal.common.domain.payloads.refusals import Refusal
+from caudal.common.domain.payloads.values import MAX_VALUES
 
 RECEIVED_AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 TS = "2026-03-02T10:00:00Z"

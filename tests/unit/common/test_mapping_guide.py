@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from caudal.ingest.domain.mapping import Mapping, TimeRule, ValueRule, mapping_from
-from caudal.ingest.domain.presets import PRESETS
-from caudal.ingest.domain.reader import Reader
-from caudal.ingest.domain.times import FORMS
-from caudal.ingest.domain.units import RATIOS, conversion
+from caudal.common.domain.payloads.mapping import Mapping, TimeRule, ValueRule, mapping_from
+from caudal.common.domain.payloads.presets import PRESETS
+from caudal.common.domain.payloads.reader import Reader
+from caudal.common.domain.payloads.times import FORMS
+from caudal.common.domain.payloads.units import RATIOS, conversion
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "mapping.md"
 TEXT = GUIDE.read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from caudal.ingest.domain.refusals import quoted
+from caudal.common.domain.payloads.refusals import quoted
 
 MAX_INTEGER = 2**63
 """Integers from here on are no counts: nothing could store them exactly."""

@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from caudal.common.domain.ids import id_from_name
-from caudal.ingest.domain.mapping import OTHERS, Mapping, ValueRule
-from caudal.ingest.domain.numbers import Parsed, ReadNumber, number_reader, switch_reader
-from caudal.ingest.domain.paths import finder, first_finder, paths_of, plain_keys
-from caudal.ingest.domain.refusals import Refusal, Unreadable, quoted
-from caudal.ingest.domain.units import conversion
+from caudal.common.domain.payloads.mapping import OTHERS, Mapping, ValueRule
+from caudal.common.domain.payloads.numbers import Parsed, ReadNumber, number_reader, switch_reader
+from caudal.common.domain.payloads.paths import finder, first_finder, paths_of, plain_keys
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
+from caudal.common.domain.payloads.units import conversion
 
 MAX_VALUES = 500
 """Variables in one reading."""

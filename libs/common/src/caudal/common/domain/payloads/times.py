@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
-from caudal.ingest.domain.numbers import number_reader
-from caudal.ingest.domain.refusals import Refusal, Unreadable, quoted
+from caudal.common.domain.payloads.numbers import number_reader
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 
 ClockChange = Literal["reject", "before", "after"]
 

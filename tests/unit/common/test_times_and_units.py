@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from caudal.common.domain.errors import InvalidInput
-from caudal.ingest.domain.refusals import Unreadable
-from caudal.ingest.domain.times import ClockChange, checked_instant, time_reader
-from caudal.ingest.domain.units import RATIOS, conversion
+from caudal.common.domain.payloads.refusals import Unreadable
+from caudal.common.domain.payloads.times import ClockChange, checked_instant, time_reader
+from caudal.common.domain.payloads.units import RATIOS, conversion
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
