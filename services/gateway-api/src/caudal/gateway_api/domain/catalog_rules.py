@@ -9,6 +9,8 @@ import msgspec
 from caudal.common.domain.catalog import Counter, MeterSwap, Point, Provider, Variable, VariableType, checked_zone
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.domain.ids import checked_id
+from caudal.common.domain.payloads.mapping import mapping_from
+from caudal.common.domain.payloads.reader import Reader
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.merging import refuse_unprintable
@@ -42,7 +44,7 @@ def checked_point(point: Point) -> Point:
         checked_id(point.provider, "provider")
     _check_text(point.name, "name")
     checked_zone(point.time_zone, "time_zone")
-    _check_mapping(point.mapping)
+    _check_mapping(point.mapping, point.time_zone)
     if not 0 < point.sampling_minutes <= MAX_SAMPLING_MINUTES:
         raise InvalidInput("sampling_minutes", f"must be above 0 and at most {MAX_SAMPLING_MINUTES:.0f}")
     if point.max_rows is not None and not 1 <= point.max_rows <= MAX_ROWS:
@@ -93,7 +95,7 @@ def checked_provider(provider: Provider) -> Provider:
     checked_id(provider.code, "code")
     _check_text(provider.name, "name")
     checked_zone(provider.time_zone, "time_zone")
-    _check_mapping(provider.mapping)
+    _check_mapping(provider.mapping, provider.time_zone)
     return provider
 
 
@@ -154,12 +156,12 @@ def _check_text(text: str, field: str) -> None:
         raise InvalidInput(field, f"has {len(text)} characters; at most {MAX_TEXT}")
 
 
-def _check_mapping(mapping: str | Mapping[str, Any] | None) -> None:
-    """The shape alone: what a mapping may say is ingest's to judge, which keeps what it cannot read with a reason."""
-    if isinstance(mapping, str):
-        checked_id(mapping, "mapping")
-    elif mapping is not None:
-        if not mapping:
-            raise InvalidInput("mapping", "is empty: name a preset, or say how payloads are read")
-        if len(msgspec.json.encode(mapping)) > MAX_MAPPING_BYTES:
-            raise InvalidInput("mapping", f"is longer than {MAX_MAPPING_BYTES} bytes")
+def _check_mapping(mapping: str | Mapping[str, Any] | None, zone: str) -> None:
+    """As ingest will judge it, before a payload comes that it cannot read."""
+    if mapping is None:
+        return
+    if not mapping:
+        raise InvalidInput("mapping", "is empty: name a preset, or say how payloads are read")
+    if len(msgspec.json.encode(mapping)) > MAX_MAPPING_BYTES:
+        raise InvalidInput("mapping", f"is longer than {MAX_MAPPING_BYTES} bytes")
+    Reader(mapping_from(mapping if isinstance(mapping, str) else dict(mapping)), zone)

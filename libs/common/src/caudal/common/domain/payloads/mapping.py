@@ -2,6 +2,7 @@
 docs/guides/mapping.md, which describes every field with examples that are run as tests.
 """
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -10,8 +11,9 @@ from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.numbers import number_reader
-from caudal.common.domain.payloads.paths import Paths, all_finder, checked_paths, paths_of
+from caudal.common.domain.payloads.paths import Paths, checked_paths, paths_of
 from caudal.common.domain.payloads.presets import PRESETS
+from caudal.common.domain.payloads.refusals import quoted
 from caudal.common.domain.payloads.times import ClockChange, time_reader
 from caudal.common.domain.payloads.units import conversion
 
@@ -40,8 +42,8 @@ class TimeRule(Part, frozen=True, kw_only=True):
     """What counts when nothing stands at `path`: nothing, or the time of receipt."""
 
     def __post_init__(self) -> None:
-        checked_paths(self.path)
-        checked_paths(self.time_of_day)
+        checked_paths(self.path, "path")
+        checked_paths(self.time_of_day, "time_of_day")
         if self.zone is not None:
             checked_zone(self.zone, "zone")
         time_reader(self.format, self.zone, self.clock_change)
@@ -66,9 +68,11 @@ class ValueRule(Part, frozen=True, kw_only=True):
     """Of `*` only: whether something there that is no number is passed over or told as a problem."""
 
     def __post_init__(self) -> None:
-        checked_paths(self.path)
-        if self.scale == 0:
-            raise InvalidInput("scale", "must not be 0")
+        checked_paths(self.path, "path")
+        if self.scale == 0 or not math.isfinite(self.scale):
+            raise InvalidInput("scale", "must be a finite number other than 0")
+        if not math.isfinite(self.shift):
+            raise InvalidInput("shift", "must be a finite number")
         if self.prefix:
             checked_id(self.prefix, "prefix")
         if self.convert:
@@ -108,10 +112,10 @@ class Mapping(Part, frozen=True, kw_only=True):
     """Texts that mean "not measured", in any case of letters; the empty one always does."""
 
     def __post_init__(self) -> None:
-        for paths in (self.device, self.variable, self.value):
-            checked_paths(paths)
-        for path in paths_of(self.readings) or ("",):
-            all_finder(path)
+        for field in ("readings", "device", "variable", "value"):
+            checked_paths(getattr(self, field), field)
+        if not paths_of(self.readings):
+            raise InvalidInput("readings", "is no path")
         if self.decimal == self.thousands:
             raise InvalidInput("thousands", f"cannot be {self.thousands!r} beside the same decimal separator")
         if self.values == {}:
@@ -134,16 +138,20 @@ def mapping_from(entry: str | dict[str, Any], field: str = "mapping") -> Mapping
         InvalidInput: there is no such preset, or a field cannot be used; the error names it.
     """
     if isinstance(entry, str):
-        return mapping_from({"preset": entry}, field)
-    name = entry.get("preset")
-    if name is not None and name not in PRESETS:
-        raise InvalidInput(f"{field}.preset", f"{str(name)[:60]!r} is none of {', '.join(PRESETS)}")
-    own = {key: value for key, value in entry.items() if key != "preset"}
-    fields = _over(PRESETS[name], own) if name is not None else own
+        fields = _preset(entry, field)
+    else:
+        own = {key: value for key, value in entry.items() if key != "preset"}
+        fields = _over(_preset(entry["preset"], f"{field}.preset"), own) if "preset" in entry else own
     try:
         return msgspec.convert(fields, Mapping)
     except msgspec.ValidationError as error:
         raise _named(error, field, fields.get("values")) from error
+
+
+def _preset(name: object, field: str) -> dict[str, Any]:
+    if not isinstance(name, str) or name not in PRESETS:
+        raise InvalidInput(field, f"{quoted(name)} is none of {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def _named(error: msgspec.ValidationError, field: str, values: object) -> InvalidInput:

@@ -83,14 +83,17 @@ def paths_of(paths: Paths) -> tuple[str, ...]:
     return paths if isinstance(paths, tuple) else (paths,) if paths else ()
 
 
-def checked_paths(paths: Paths) -> None:
+def checked_paths(paths: Paths, field: str) -> None:
     """Nothing, if all are paths.
 
     Raises:
-        InvalidInput: one of them is not.
+        InvalidInput: one of them is not; the error names `field`.
     """
     for path in paths_of(paths):
-        finder(path)
+        try:
+            finder(path)
+        except InvalidInput as error:
+            raise InvalidInput(field, error.reason) from error
 
 
 def plain_keys(path: str) -> tuple[str | int, ...] | None:
