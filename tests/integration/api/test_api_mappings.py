@@ -5,6 +5,7 @@ from typing import Any
 from integration.api.house import WELL, ApiHouse
 
 GOOD: dict[str, Any] = {"time": {"path": "t"}, "values": {"flow": {"path": "q", "convert": ["m3/h", "l/s"]}}}
+TEMPLATE = '{"code": "p", "device": "d", "mapping": {"values": {"flow": {"shift": NUMBER}}}}'
 BAD: list[tuple[Any, str]] = [
     ("caudale", "mapping"),
     ({"preset": "caudale"}, "mapping.preset"),
@@ -36,6 +37,6 @@ class TestJudging:
 
     async def test_numbers_that_are_none_are_refused(self, api: ApiHouse) -> None:
         for number in ("1e999", "NaN", "9" * 400):
-            body = '{"code": "p", "device": "d", "mapping": {"values": {"flow": {"shift": %s}}}}' % number
+            body = TEMPLATE.replace("NUMBER", number)
             answer = await api.admin.post("/api/points/", content=body, headers={"Content-Type": "application/json"})
             assert answer.status_code in (400, 422), answer.text
