@@ -1,0 +1,293 @@
+"""How a provider's HTTP API is asked: where it is, which of the known kinds it is, and who we say we are.
+
+All of it is data without secrets: an authentication names the secrets that it needs, and they are kept elsewhere,
+sealed. See docs/guides/providers.md.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.payloads.mapping import Part, TimeRule
+from caudal.common.domain.payloads.paths import Paths, checked_paths
+from caudal.common.domain.payloads.times import checked_pattern
+
+AuthenticationKind = Literal["none", "bearer", "header", "basic", "query", "login", "path_token", "device_token"]
+
+SENT_TIMES = ("rfc3339", "epoch_s", "epoch_ms")
+"""Forms in which `{start}` and `{end}` can be written; or a strptime pattern."""
+
+MAX_ROWS = 10_000
+"""Rows that one request may ask for."""
+
+_name = re.compile(r"\{(\w*)\}")
+_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,80}")
+
+
+class ProviderApi(StrEnum):
+    """The kinds of HTTP API that have a client of their own, and the one that is described."""
+
+    TAGO = "tago"
+    THETHINGS = "thethings"
+    THINGSBOARD = "thingsboard"
+    GENERIC = "generic"
+
+
+class Authentication(Part, frozen=True, kw_only=True):
+    """Who we say we are, and how; the secrets are named, not told."""
+
+    kind: AuthenticationKind = "none"
+    """bearer, header: a secret in a header. basic: user and password. query: a secret as a parameter. login: user and
+    password for a token, which is then sent as with bearer. path_token: a secret of each point's own, in the path.
+    device_token: a secret of each point's own, in a header."""
+    secret: str = "token"
+    """Name of the secret; basic and login need `username` and `password`."""
+    header: str = ""
+    """Name of the header; empty: `Device-Token` for device_token, `Authorization` otherwise."""
+    scheme: str = "Bearer"
+    """bearer, login: the word before the token; empty: the token alone."""
+    parameter: str = "api_key"
+    """query: name of the parameter."""
+    login_path: str = "/login"
+    """login: where user and password are posted, below `base_url`."""
+    login_fields: tuple[str, str] = ("username", "password")
+    """login: what user and password are called in the body."""
+    token: Paths = "token"
+    """login: where the token stands in the answer."""
+
+    def __post_init__(self) -> None:
+        _checked_word(self.secret, "secret")
+        for field in ("header", "scheme", "parameter"):
+            if text := getattr(self, field):
+                _checked_word(text, field)
+        _checked_path(self.login_path, "login_path", frozenset())
+        checked_paths(self.token, "token")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the secrets without which no question can be asked."""
+        if self.kind in ("basic", "login"):
+            return ("username", "password")
+        return () if self.kind == "none" else (self.secret,)
+
+    def is_of_point(self) -> bool:
+        """Whether each point has secrets of its own."""
+        return self.kind in ("path_token", "device_token")
+
+
+class Connection(Part, frozen=True, kw_only=True):
+    """Where an API is, and how much is asked of it at once."""
+
+    base_url: str
+    """Such as `https://api.example.com/v2`; http or https, without user, query and fragment."""
+    page_rows: int = 500
+    """Rows asked for by one request, 1 to 10 000."""
+    span_hours: float = 24.0
+    """A history is asked for in spans of about so many hours, oldest first."""
+    timeout_s: float = 20.0
+    """How long one request may take as a whole, 0.1 to 120 s."""
+
+    def __post_init__(self) -> None:
+        _checked_url(self.base_url)
+        _checked_range(self.page_rows, "page_rows", 1, MAX_ROWS)
+        _checked_range(self.span_hours, "span_hours", 1 / 60, 24 * 366)
+        _checked_range(self.timeout_s, "timeout_s", 0.1, 120)
+
+
+class TagoConnection(Connection, frozen=True, kw_only=True):
+    """TagoIO: `GET /data`, newest first."""
+
+    path: str = "/data"
+    """Below `base_url`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checked_path(self.path, "path", frozenset({"remote_id"}))
+
+
+class ThethingsConnection(Connection, frozen=True, kw_only=True):
+    """thethings.io v2: a list for each resource of a thing, newest first."""
+
+    page_rows: int = 100
+    """Rows asked for by one request, 1 to 10 000."""
+    path: str = "/things/{token}/resources/{key}"
+    """Below `base_url`; `{token}` is the secret, `{key}` the resource."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checked_path(self.path, "path", frozenset({"token", "key", "remote_id"}))
+        if "{key}" not in self.path:
+            raise InvalidInput("path", "needs {key}: each resource is asked for by itself")
+
+
+class ThingsboardConnection(Connection, frozen=True, kw_only=True):
+    """ThingsBoard style: an object from key to a list of `{ts, value}`."""
+
+    path: str = "/telemetry/DEVICE/{remote_id}/values/timeseries"
+    """Below `base_url`; `{remote_id}` is the device."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checked_path(self.path, "path", frozenset({"remote_id"}))
+
+
+class GenericConnection(Connection, frozen=True, kw_only=True):
+    """Any API that answers a GET with JSON.
+
+    Path and parameters may hold `{remote_id}`, `{key}` (each variable is asked for by itself), `{keys}` (all, with
+    commas between), `{start}`, `{end}`, `{limit}`, `{page}`, `{offset}` and `{cursor}`; a parameter without a value,
+    such as the cursor of a first page, is not sent.
+    """
+
+    path: str
+    """Below `base_url`."""
+    params: dict[str, str] = msgspec.field(default_factory=dict)
+    """Parameters of a request for a history."""
+    latest_path: str | None = None
+    """Below `base_url`; None: `path`."""
+    latest_params: dict[str, str] | None = None
+    """Parameters of a request for the latest values; None: those of `params`, with the last `span_hours`."""
+    readings: Paths = "$"
+    """Where the rows stand."""
+    form: Literal["rows", "entries", "series"] = "rows"
+    """rows: a row has all variables, and a key is the path of one. entries: a row has one variable. series: an object
+    from key to a list of rows."""
+    variable: Paths = "variable"
+    """entries: where the key stands, unless it was asked for by `{key}`."""
+    value: Paths = "value"
+    """entries, series: where the value stands."""
+    time: TimeRule
+    """Where the time stands and how it is written."""
+    sent_time: str = "rfc3339"
+    """How `{start}` and `{end}` are written: `rfc3339`, `epoch_s`, `epoch_ms` or a strptime pattern, which is written
+    in the zone of times without one."""
+    order: Literal["newest_first", "oldest_first"] = "newest_first"
+    """Which rows a short answer has: needed where `paging` is time."""
+    paging: Literal["time", "page", "offset", "cursor", "none"] = "time"
+    """How the rows are reached that one answer had no room for. none: every answer is whole."""
+    first_page: int = 1
+    """page: number of the first."""
+    cursor: Paths = "next"
+    """cursor: where the next one stands; the last page has none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checked_path(self.path, "path", frozenset({"remote_id", "key"}))
+        _checked_path(self.latest_path or "/", "latest_path", frozenset({"remote_id", "key"}))
+        for field in ("readings", "variable", "value", "cursor"):
+            checked_paths(getattr(self, field), field)
+        if not self.time.path:
+            raise InvalidInput("time.path", "is missing: a polled value has a time of its own")
+        if self.sent_time not in SENT_TIMES:
+            _checked_sent_time(self.sent_time)
+        _checked_params(self)
+
+
+class ProviderSettings(NamedTuple):
+    """All that is needed to ask a provider, apart from secrets."""
+
+    api: ProviderApi
+    connection: Connection
+    authentication: Authentication
+
+
+CONNECTIONS: dict[ProviderApi, type[Connection]] = {
+    ProviderApi.TAGO: TagoConnection,
+    ProviderApi.THETHINGS: ThethingsConnection,
+    ProviderApi.THINGSBOARD: ThingsboardConnection,
+    ProviderApi.GENERIC: GenericConnection,
+}
+
+_Part = TypeVar("_Part", bound=Part)
+
+
+def provider_settings(api: str, connection: Mapping[str, Any], authentication: Mapping[str, Any]) -> ProviderSettings:
+    """The settings that a catalog entry describes.
+
+    Raises:
+        InvalidInput: a field cannot be used; the error names it, beginning with `api`, `connection` or
+            `authentication`.
+    """
+    if api not in list(ProviderApi):
+        raise InvalidInput("api", f"{str(api)[:60]!r} is none of {', '.join(ProviderApi)}")
+    kind = ProviderApi(api)
+    there = _read(connection, CONNECTIONS[kind], "connection")
+    us = _read(authentication, Authentication, "authentication")
+    if ("{token}" in getattr(there, "path", "")) != (us.kind == "path_token"):
+        raise InvalidInput("connection.path", "has {token} if, and only if, authentication.kind is path_token")
+    return ProviderSettings(kind, there, us)
+
+
+def _read(fields: Mapping[str, Any], part: type[_Part], field: str) -> _Part:
+    try:
+        return msgspec.convert(dict(fields), part)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        inner = error.__cause__
+        if isinstance(inner, InvalidInput):
+            raise InvalidInput(f"{field}{path.rstrip('`')}.{inner.field}", inner.reason) from error
+        raise InvalidInput(f"{field}{path.rstrip('`')}", reason) from error
+
+
+def _checked_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or len(url) > 500 or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise InvalidInput("base_url", "is no address such as https://api.example.com/v2")
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        raise InvalidInput("base_url", "has no user, query or fragment: secrets are kept apart")
+
+
+def _checked_path(path: str, field: str, names: frozenset[str]) -> None:
+    literal = _name.sub("", path)
+    if not path.startswith("/") or len(path) > 500 or not path.isascii() or not path.isprintable():
+        raise InvalidInput(field, "is no path such as /devices/{remote_id}/values")
+    if any(mark in literal for mark in " {}?#\\@%") or "//" in path or "/../" in f"{path}/":
+        raise InvalidInput(field, "is a plain path: its parameters stand in fields of their own")
+    _checked_names(path, field, names)
+
+
+def _checked_names(template: str, field: str, names: frozenset[str]) -> None:
+    for name in _name.findall(template):
+        if name not in names:
+            known = ", ".join(f"{{{each}}}" for each in sorted(names)) or "none"
+            raise InvalidInput(field, f"{{{name[:40]}}} is unknown here; known: {known}")
+
+
+_PARAMETERS = frozenset({"remote_id", "key", "keys", "start", "end", "limit", "page", "offset", "cursor"})
+
+
+def _checked_params(connection: GenericConnection) -> None:
+    for field in ("params", "latest_params"):
+        for name, template in (getattr(connection, field) or {}).items():
+            _checked_names(template, f"{field}.{name[:60]}", _PARAMETERS)
+    held = {name for template in connection.params.values() for name in _name.findall(template)}
+    wanted = {"time": {"start", "end"}, "none": set()}.get(connection.paging, {connection.paging})
+    for name in sorted(wanted - held):
+        raise InvalidInput("params", f"holds no {{{name}}}, which paging by {connection.paging} needs")
+
+
+def _checked_sent_time(pattern: str) -> None:
+    if "%" not in pattern:
+        raise InvalidInput("sent_time", f"{pattern[:60]!r} is none of {', '.join(SENT_TIMES)} and no strptime pattern")
+    try:
+        checked_pattern(pattern)
+    except InvalidInput as error:
+        raise InvalidInput("sent_time", error.reason) from error
+
+
+def _checked_word(text: str, field: str) -> None:
+    if not _token.fullmatch(text):
+        raise InvalidInput(field, "is one word of 1 to 80 letters, digits, - and _")
+
+
+def _checked_range(value: float, field: str, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise InvalidInput(field, f"must be {least:g} to {most:g}, is {value:g}")
