@@ -37,7 +37,7 @@ class Platform:
         self.services: list[Service] = []
         self._processors = processors
         self._stack = ExitStack()
-        self._token = ""
+        self.token = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
@@ -58,7 +58,7 @@ class Platform:
             for service in self.services:
                 starting.callback(service.stop)
             self._stack = starting.pop_all()
-        self._token = self.api("POST", "/api/auth/login", ADMIN)["token"]
+        self.token = self.api("POST", "/api/auth/login", ADMIN)["token"]
         for number in range(self.devices):
             self.add_point(number)
         return self
@@ -96,7 +96,7 @@ class Platform:
             f"http://127.0.0.1:{self.gateway.port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
