@@ -1,12 +1,13 @@
 """A `Listing` as SQL: search, filters, order and page."""
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from caudal.gateway_api.domain.listing import Listing
+from caudal.gateway_api.domain.listing import Filter, Listing, Match
 
 
 def asked_for(
@@ -17,15 +18,29 @@ def asked_for(
     default_order: sa.Column[Any],
 ) -> sa.Select[Any]:
     """`query` with the listing's filters, search and order; ties in order of the default."""
-    query = query.where(*(table.c[name] == value for name, value in listing.filters.items()))
+    query = query.where(*(condition(table.c[each.field], each) for each in listing.filters))
     if listing.search:
         query = query.where(sa.or_(*(column.icontains(listing.search, autoescape=True) for column in searched)))
     wanted = [_ordered(table.c[name.removeprefix("-")], name.startswith("-")) for name in listing.order]
     return query.order_by(*wanted, default_order)
 
 
+_CONDITIONS: Mapping[Match, Callable[[Any, Any], sa.ColumnElement[bool]]] = {
+    Match.IS: operator.eq,
+    Match.FROM: operator.ge,
+    Match.TO: operator.lt,
+}
+
+
+def condition(column: sa.ColumnElement[Any], asked: Filter) -> sa.ColumnElement[bool]:
+    """One filter about a column."""
+    return _CONDITIONS[asked.match](column, asked.value)
+
+
 def _ordered(column: sa.Column[Any], turned: bool) -> sa.UnaryExpression[Any]:
-    return column.desc() if turned else column.asc()
+    ordered = column.desc() if turned else column.asc()
+    # The databases disagree where nothing belongs.
+    return ordered.nulls_last() if column.nullable else ordered
 
 
 async def page_of(

@@ -1,6 +1,10 @@
 """Cells of a CSV file that a spreadsheet will open."""
 
 import math
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 
 _RUNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -23,3 +27,14 @@ def text_cell(text: str) -> str:
     except ValueError:
         return f"'{text}"
     return text if text.strip() == text else f"'{text}"
+
+
+def cell(value: Any) -> str:
+    """Any field of an entry: nothing for nothing, times in UTC, objects and lists as JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None or isinstance(value, int | float):
+        return number_cell(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return text_cell(value if isinstance(value, str) else msgspec.json.encode(value).decode())

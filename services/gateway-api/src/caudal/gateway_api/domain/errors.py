@@ -20,6 +20,10 @@ class Conflict(Permanent):
         self.field = field
 
 
+class Stale(Permanent):
+    """What would be changed is no longer what the caller has seen."""
+
+
 class TooManyAttempts(Permanent):
     """Too many failed logins; the next may come after `retry_after_s` seconds."""
 

@@ -1,7 +1,9 @@
-"""What part of a list is asked for, and in which order."""
+"""What part of a list is asked for, and in which order; and what a list can be asked for at all."""
 
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, NewType, TypeVar
 
 from caudal.common.domain.errors import InvalidInput
 
@@ -9,15 +11,37 @@ T = TypeVar("T")
 
 MAX_PAGE_SIZE = 500
 
+Code = NewType("Code", str)
+"""The type of a filter that only an id can meet."""
+
+
+class Match(StrEnum):
+    """How a field is held against a value."""
+
+    IS = "is"
+    FROM = "from"
+    """Not below it."""
+    TO = "to"
+    """Below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """One condition; what has nothing in the field does not meet it."""
+
+    field: str
+    value: Any
+    match: Match = Match.IS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One page of a list."""
 
     search: str = ""
-    """Part of a code, a name or a device, in any case; empty: no search."""
-    filters: dict[str, str | bool] = field(default_factory=dict)
-    """Field to the value that it must have."""
+    """Part of what the list can be searched by, in any case; empty: no search."""
+    filters: tuple[Filter, ...] = ()
+    """All of them are met."""
     order: tuple[str, ...] = ()
     """Fields to order by; `-` before one turns it around."""
     page: int = 1
@@ -39,6 +63,25 @@ class Page(Generic[T]):
     total: int
     page: int
     page_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListShape:
+    """What a list can be asked for. The routes make their parameters of it, the adapters their conditions."""
+
+    name: str
+    """Of the file, when the list is downloaded."""
+    columns: tuple[str, ...]
+    """Fields of an entry that make a line of the file."""
+    filters: Mapping[str, type]
+    """Field to the type of its values; numbers and instants are filtered by `_from` (included) and `_to`; of
+    `created_at` that makes `created_from`."""
+    ordered: tuple[str, ...]
+    """Fields that the list can be ordered by."""
+    key: tuple[str, ...]
+    """Fields that tell entries apart: ties are in their order."""
+    searched: tuple[str, ...] = ()
+    """Fields that a search looks into."""
 
 
 def order_of(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,16 +1,16 @@
 """Catchment points, their journal, and meter swaps."""
 
-from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Response
 
-from caudal.common.domain.catalog import PointStatus, PointType
 from caudal.common.domain.errors import NotFound
-from caudal.gateway_api.domain.listing import Listing
+from caudal.gateway_api.domain.lists import JOURNAL, POINTS
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.schemas.catalog import (
     MeterSwapBody,
     PointBody,
@@ -18,31 +18,19 @@ from caudal.gateway_api.entrypoints.schemas.catalog import (
     PointVariable,
     PointVariableBody,
 )
-from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
+from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point, swap_meter
 from caudal.gateway_api.ports import Change
 
 points = room("points")
 
-PointListing = Annotated[
-    Listing, Depends(listing_of("code", "name", "device", "type", "status", "provider", "created_at", "updated_at"))
-]
 
-
-@points.get("/api/points/", response_model=Listed[PointBody])
+@points.get("/api/points/", response_model=Listed[PointBody], responses=AS_FILE)
 async def list_points(
-    door: TheDoor,
-    _caller: CatalogReader,
-    listing: PointListing,
-    type: PointType | None = None,
-    status: PointStatus | None = None,
-    provider: Annotated[Id | None, Query()] = None,
-    device: Annotated[Id | None, Query()] = None,
+    door: TheDoor, _caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(POINTS))]
 ) -> Response:
     """List points with their variables."""
-    asked = {"type": type, "status": status, "provider": provider, "device": device}
-    filters: dict[str, str | bool] = {name: str(value) for name, value in asked.items() if value is not None}
-    return answer(await door.catalog.store.points(replace(listing, filters=filters)))
+    return await listed(asked, door.catalog.store.points)
 
 
 @points.post("/api/points/", status_code=201, response_model=PointBody)
@@ -73,12 +61,12 @@ async def remove_point(door: TheDoor, caller: CatalogEditor, code: Id) -> Respon
     return Response(status_code=204)
 
 
-@points.get("/api/points/{code}/journal/", response_model=Listed[Change])
+@points.get("/api/points/{code}/journal/", response_model=Listed[Change], responses=AS_FILE)
 async def point_journal(
-    door: TheDoor, _caller: CatalogReader, code: Id, listing: Annotated[Listing, Depends(listing_of("at"))]
+    door: TheDoor, _caller: CatalogReader, code: Id, asked: Annotated[Asked, Depends(asked_for(JOURNAL))]
 ) -> Response:
     """Who changed what about a point, the last change first; deleted points too."""
-    return answer(await door.catalog.store.changes(code, listing))
+    return await listed(asked, partial(door.catalog.store.changes, code))
 
 
 @points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=PointVariableBody)

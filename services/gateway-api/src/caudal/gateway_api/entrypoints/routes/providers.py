@@ -1,33 +1,30 @@
 """Providers and the keys with which they push."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Response
 
 from caudal.common.domain.errors import NotFound
-from caudal.gateway_api.domain.listing import Listing
+from caudal.gateway_api.domain.lists import PROVIDERS
 from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.schemas.auth import KeyAnswer, NewKeyAnswer
 from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, ProviderBody, ProviderPatch
-from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
+from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
 from caudal.gateway_api.handlers.identity import create_key, keys_of, revoke_key
 
 providers = room("providers")
 
-ProviderListing = Annotated[Listing, Depends(listing_of("code", "name", "active", "created_at", "updated_at"))]
 
-
-@providers.get("/api/providers/", response_model=Listed[ProviderBody])
+@providers.get("/api/providers/", response_model=Listed[ProviderBody], responses=AS_FILE)
 async def list_providers(
-    door: TheDoor, _caller: CatalogReader, listing: ProviderListing, active: bool | None = None
+    door: TheDoor, _caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(PROVIDERS))]
 ) -> Response:
     """List providers."""
-    filters: dict[str, str | bool] = {} if active is None else {"active": active}
-    return answer(await door.catalog.store.providers(replace(listing, filters=filters)))
+    return await listed(asked, door.catalog.store.providers)
 
 
 @providers.post("/api/providers/", status_code=201, response_model=ProviderBody)

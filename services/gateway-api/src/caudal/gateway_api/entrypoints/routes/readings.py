@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query, Response
 from caudal.common.domain.errors import NotFound
 from caudal.common.domain.readings import Inlet, RawStatus
 from caudal.gateway_api.domain.cursors import Cursor, cursor_of
-from caudal.gateway_api.domain.listing import Listing
+from caudal.gateway_api.domain.lists import UNCLAIMED
 from caudal.gateway_api.domain.telemetry import (
     CommandState,
     OrderedCommand,
@@ -22,7 +22,8 @@ from caudal.gateway_api.domain.telemetry import (
 from caudal.gateway_api.entrypoints.access import TelemetryOperator, TelemetryReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Listed, Stretch, Text, listing_of
+from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
+from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Listed, Stretch, Text
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer, ProcessBody
 from caudal.gateway_api.handlers import telemetry as handlers
 from caudal.gateway_api.handlers.orders import done_or_under_way
@@ -107,14 +108,12 @@ async def replay_rejected(door: TheDoor, caller: TelemetryOperator, entry: Entry
     return ordered(done_or_under_way(await handlers.replay(door.telemetry, caller, entry)))
 
 
-@readings.get("/api/telemetry/unclaimed/", response_model=Listed[Unclaimed])
+@readings.get("/api/telemetry/unclaimed/", response_model=Listed[Unclaimed], responses=AS_FILE)
 async def list_unclaimed(
-    door: TheDoor,
-    _caller: TelemetryReader,
-    listing: Annotated[Listing, Depends(listing_of("last_received_at", "last_measured_at", "readings", "device"))],
+    door: TheDoor, _caller: TelemetryReader, asked: Annotated[Asked, Depends(asked_for(UNCLAIMED))]
 ) -> Response:
     """List devices that were heard of and belong to no point; their readings wait until one claims them."""
-    return answer(await door.telemetry.ledger.unclaimed(listing))
+    return await listed(asked, door.telemetry.ledger.unclaimed)
 
 
 @readings.get("/api/telemetry/summary/", response_model=Summary)

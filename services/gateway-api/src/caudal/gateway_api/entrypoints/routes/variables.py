@@ -1,42 +1,36 @@
 """Variables of points."""
 
-from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Response
 
-from caudal.common.domain.catalog import VariableType
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.catalog_rules import variable_in
 from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.lists import VARIABLES
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.schemas.catalog import PointVariable, PointVariableBody, VariablePatch
-from caudal.gateway_api.entrypoints.schemas.common import Id, Listed, listing_of
+from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_variable, create_variable, delete_variable
 
 variables = room("variables")
 
 
-VariableListing = Annotated[Listing, Depends(listing_of("point", "code", "name", "type"))]
-
-
-@variables.get("/api/variables/", response_model=Listed[PointVariableBody])
+@variables.get("/api/variables/", response_model=Listed[PointVariableBody], responses=AS_FILE)
 async def list_variables(
-    door: TheDoor,
-    _caller: CatalogReader,
-    listing: VariableListing,
-    point: Annotated[Id | None, Query()] = None,
-    type: VariableType | None = None,
-    code: Annotated[Id | None, Query()] = None,
+    door: TheDoor, _caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(VARIABLES))]
 ) -> Response:
     """List variables of all points, or of one."""
-    asked = {"point": point, "type": type, "code": code}
-    filters: dict[str, str | bool] = {name: str(value) for name, value in asked.items() if value is not None}
-    found = await door.catalog.store.variables(replace(listing, filters=filters))
-    items: list[Any] = [PointVariable.of(owner, variable) for owner, variable in found.items]
-    return answer(Page(items=items, total=found.total, page=found.page, page_size=found.page_size))
+
+    async def read(listing: Listing) -> Page[PointVariable]:
+        found = await door.catalog.store.variables(listing)
+        items = [PointVariable.of(owner, variable) for owner, variable in found.items]
+        return Page(items=items, total=found.total, page=found.page, page_size=found.page_size)
+
+    return await listed(asked, read)
 
 
 @variables.post("/api/variables/", status_code=201, response_model=PointVariableBody)

@@ -1,12 +1,10 @@
 """Shapes and parameter types that several rooms share."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from fastapi import Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AfterValidator,
@@ -23,7 +21,6 @@ from pydantic import (
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import ID_PATTERN
 from caudal.gateway_api.domain.intervals import instant
-from caudal.gateway_api.domain.listing import MAX_PAGE_SIZE, Listing, order_of
 from caudal.gateway_api.domain.merging import refuse_unprintable
 
 T = TypeVar("T")
@@ -127,20 +124,3 @@ def validated(adapter: TypeAdapter[T], value: object) -> T:
         return adapter.validate_python(value)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
-
-
-def listing_of(*orders: str) -> Callable[..., Awaitable[Listing]]:
-    """A dependency that reads search, order and page; the list can be ordered by `orders`."""
-
-    async def read(
-        search: Annotated[Text, Query(description="Part of a code or name, in any case.")] = "",
-        order: Annotated[
-            Text,
-            Query(description=f"Fields to order by, `-` turns one around: {', '.join(orders)}.", examples=[orders[0]]),
-        ] = "",
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-        page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
-    ) -> Listing:
-        return Listing(search=search, order=order_of(order, orders), page=page, page_size=page_size)
-
-    return read

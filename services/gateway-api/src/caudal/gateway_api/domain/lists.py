@@ -1,0 +1,93 @@
+"""Every list of the API, and what it can be asked for."""
+
+from datetime import datetime
+
+from caudal.common.domain.catalog import PointStatus, PointType, VariableType
+from caudal.gateway_api.domain.listing import Code, ListShape
+
+_KEPT = {"created_at": datetime, "updated_at": datetime}
+
+POINTS = ListShape(
+    name="points",
+    columns=(
+        "code",
+        "name",
+        "device",
+        "provider",
+        "type",
+        "status",
+        "time_zone",
+        "sampling_minutes",
+        "mapping",
+        "max_rows",
+        "rules",
+    ),
+    filters={
+        "code": Code,
+        "device": Code,
+        "provider": Code,
+        "type": PointType,
+        "status": PointStatus,
+        "name": str,
+        "time_zone": str,
+        "sampling_minutes": float,
+    }
+    | _KEPT,
+    searched=("code", "name", "device"),
+    ordered=(
+        "code",
+        "name",
+        "device",
+        "provider",
+        "type",
+        "status",
+        "sampling_minutes",
+        "created_at",
+        "updated_at",
+    ),
+    key=("code",),
+)
+VARIABLES = ListShape(
+    name="variables",
+    columns=(
+        "point",
+        "code",
+        "type",
+        "name",
+        "unit",
+        "scale",
+        "shift",
+        "sensor_depth_m",
+        "counter",
+        "limits",
+        "sentinels",
+    ),
+    filters={"point": Code, "code": Code, "type": VariableType, "name": str},
+    searched=("code", "name", "point"),
+    ordered=("point", "code", "type", "name"),
+    key=("point", "position", "code"),
+)
+PROVIDERS = ListShape(
+    name="providers",
+    columns=("code", "name", "mapping", "time_zone", "active"),
+    filters={"code": Code, "name": str, "time_zone": str, "active": bool} | _KEPT,
+    searched=("code", "name"),
+    ordered=("code", "name", "active", "created_at", "updated_at"),
+    key=("code",),
+)
+JOURNAL = ListShape(
+    name="journal",
+    columns=("at", "who", "action", "kind", "point", "key", "before", "after"),
+    filters={"at": datetime, "who": str, "action": str, "kind": str, "key": Code},
+    searched=("who", "action", "key"),
+    ordered=("at",),
+    key=("id",),
+)
+UNCLAIMED = ListShape(
+    name="unclaimed",
+    columns=("device", "readings", "first_measured_at", "last_measured_at", "last_received_at"),
+    filters={},
+    searched=("device",),
+    ordered=("last_received_at", "last_measured_at", "readings", "device"),
+    key=("device",),
+)

@@ -1,0 +1,34 @@
+"""Which version of something a caller has seen, so that nobody overwrites what they don't know of."""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from caudal.gateway_api.domain.errors import Stale
+
+
+def version_of(entry: object) -> str:
+    """A text that differs when `entry` differs."""
+    return hashlib.blake2b(msgspec.json.encode(entry, order="sorted"), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The versions that a caller would change."""
+
+    versions: frozenset[str] | None
+    """None: whichever is there."""
+
+    def check(self, entry: object) -> None:
+        """Nothing, if `entry` is what the caller would change.
+
+        Raises:
+            Stale: it has changed since.
+        """
+        if self.versions is not None and version_of(entry) not in self.versions:
+            raise Stale("it has changed since you read it: read it again")
+
+
+ANY = Expected(None)
+"""What a caller expects who says nothing."""
