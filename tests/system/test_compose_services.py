@@ -124,6 +124,12 @@ def call(gateway: ComposedService, method: str, path: str, body: object = None, 
         return json.load(answer)
 
 
+def signed_in(gateway: ComposedService) -> str:
+    """A token of the administrator."""
+    admin = {name: gateway.given[f"CAUDAL_ADMIN_{name.upper()}"] for name in ("email", "password")}
+    return str(call(gateway, "POST", "/api/auth/login", admin)["token"])
+
+
 @pytest.mark.timeout(120)
 def test_every_service_becomes_ready(services: dict[str, ComposedService]) -> None:
     assert {name: service.is_ready() for name, service in services.items()} == dict.fromkeys(SERVICES, True)
@@ -134,8 +140,7 @@ async def test_a_reading_goes_all_the_way_with_the_accounts_that_are_shipped(
     services: dict[str, ComposedService], broker: DeployedMosquitto
 ) -> None:
     gateway = services["gateway-api"]
-    admin = {name: gateway.given[f"CAUDAL_ADMIN_{name.upper()}"] for name in ("email", "password")}
-    token = call(gateway, "POST", "/api/auth/login", admin)["token"]
+    token = signed_in(gateway)
     variable = {"code": "total", "type": "totalizer"}
     call(gateway, "POST", "/api/points/", {"code": "well-1", "device": DEVICE, "variables": [variable]}, token)
     at = "2026-01-02T03:00:00Z"
@@ -147,6 +152,25 @@ async def test_a_reading_goes_all_the_way_with_the_accounts_that_are_shipped(
         while not (samples := call(gateway, "GET", question, token=token)["samples"]):
             await asyncio.sleep(0.1)
     assert samples == [{"at": at, "values": {"total": 12.5}}]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("kind", "sender"), [("uplink", DEVICE), ("raw", "ingest")])
+async def test_what_was_rejected_is_replayed_with_the_accounts_that_are_shipped(
+    services: dict[str, ComposedService], broker: DeployedMosquitto, kind: str, sender: str
+) -> None:
+    gateway = services["gateway-api"]
+    token = signed_in(gateway)
+    password = services[sender].given["CAUDAL_MQTT_PASSWORD"] if sender in services else None
+    async with broker.client(sender, password) as client:
+        await client.publish(f"telemetry/{DEVICE}/{kind}", b'{"nonsense', qos=1)
+    async with asyncio.timeout(WAIT_S):
+        while not (found := call(gateway, "GET", "/api/telemetry/rejected/?replayed=false", token=token)["items"]):
+            await asyncio.sleep(0.1)
+    [rejected] = [entry for entry in found if entry["topic"].endswith(f"/{kind}")]
+    order = call(gateway, "POST", f"/api/telemetry/rejected/{rejected['id']}/replay", token=token)
+    assert (order["state"], order["detail"]) == ("done", {"found": True})
+    assert gateway.is_ready()
 
 
 def test_the_gateway_answers_on_the_port_that_compose_publishes(composed: dict[str, Any]) -> None:

@@ -188,6 +188,22 @@ class TestReplay:
         assert answer.status_code == 409
         assert not api.bus.published
 
+    @pytest.mark.parametrize("topic", ["telemetry/meter-1/raw", "zigbee2mqtt/patio/temp"])
+    async def test_what_no_handler_could_take_is_published_again_too(self, api: ApiHouse, topic: str) -> None:
+        await api.reject(rejected(0, topic=topic))
+        assert (await api.operator.post("/api/telemetry/rejected/r0/replay")).status_code == 200
+        assert api.bus.published[0].topic == topic
+
+    @pytest.mark.parametrize(
+        "change", [{"topic": "telemetry/meter-1/rejected"}, {"payload": "b'{'", "payload_encoding": "cut"}]
+    )
+    async def test_what_is_not_ours_to_say_or_not_whole_is_not_replayed(
+        self, api: ApiHouse, change: dict[str, Any]
+    ) -> None:
+        await api.reject(rejected(0, **change))
+        assert (await api.operator.post("/api/telemetry/rejected/r0/replay")).status_code == 409
+        assert not api.bus.published
+
     async def test_nothing_is_marked_when_the_broker_is_away(self, api: ApiHouse) -> None:
         await api.reject(rejected(0))
         api.bus.away = True

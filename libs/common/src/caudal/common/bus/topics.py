@@ -56,9 +56,9 @@ class Topic(Generic[M]):
 TELEMETRY_UPLINK: Topic[bytes] = Topic(
     "telemetry/{device}/uplink",
     None,
-    ("device", "edge", "ingest"),
+    ("device", "edge", "ingest", "gateway-api"),
     ("ingest",),
-    description="What a device sends, in its own words; the point's mapping reads it.",
+    description="What a device sends, in its own words; the point's mapping reads it. gateway-api replays rejects.",
 )
 PROVIDER_PUSH = Topic(
     "provider/{provider}/push",
@@ -70,9 +70,9 @@ PROVIDER_PUSH = Topic(
 TELEMETRY_RAW = Topic(
     "telemetry/{device}/raw",
     m.RawReadings,
-    ("ingest",),
+    ("ingest", "gateway-api"),
     ("processor",),
-    description="Readings as numbers with times, before any judgement.",
+    description="Readings as numbers with times, before any judgement. gateway-api replays rejects.",
 )
 TELEMETRY_PROCESSED = Topic(
     "telemetry/{device}/processed",
@@ -141,7 +141,7 @@ WINDOW_RESULT = Topic(
 ZIGBEE_UPLINK: Topic[bytes] = Topic(
     "zigbee2mqtt/{name}",
     None,
-    ("zigbee2mqtt",),
+    ("zigbee2mqtt", "gateway-api"),
     ("ingest", "telegraf"),
     description="Zigbee2MQTT's flat JSON. Names may hold slashes: subscribe to zigbee2mqtt/#.",
 )

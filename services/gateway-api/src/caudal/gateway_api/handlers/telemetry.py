@@ -18,6 +18,9 @@ from caudal.gateway_api.domain.telemetry import OrderedCommand, RejectedEntry, S
 from caudal.gateway_api.handlers.orders import OrderDesk, new_order, send
 from caudal.gateway_api.ports import CatalogStore, Ledger
 
+SENDER = "gateway-api"
+"""Our name in the catalogue of topics."""
+
 
 @dataclass(frozen=True, slots=True)
 class TelemetryDesk:
@@ -97,7 +100,8 @@ async def replay(desk: TelemetryDesk, caller: Caller, entry: str) -> OrderedComm
 
     Raises:
         NotFound: there is no such entry.
-        Conflict: it is a row of a batch window, which is read again by running the window again.
+        Conflict: it is a row of a batch window, which is read again by running the window again; or only a part of it
+            was kept; or it came in on a topic on which we have nothing to say.
         Transient: the broker is away; nothing, or not all, was published, and nothing was marked.
     """
     rejected = await rejected_entry(desk, entry)
@@ -109,6 +113,8 @@ async def replay(desk: TelemetryDesk, caller: Caller, entry: str) -> OrderedComm
 
 def _again(rejected: RejectedEntry, now: datetime) -> Outgoing:
     """The message that brings a rejected payload in once more."""
+    if rejected.payload_encoding == "cut":
+        raise Conflict("only the beginning of this payload was kept: it was too large")
     body = unpacked(rejected.payload, rejected.payload_encoding)
     ids = PROVIDER_PUSH.parse(rejected.topic)
     if ids is not None:
@@ -117,8 +123,8 @@ def _again(rejected: RejectedEntry, now: datetime) -> Outgoing:
         return Outgoing(rejected.topic, encode_msgpack(push), needs_reader=True)
     if rejected.inlet == Inlet.WINDOW:
         raise Conflict("this is a row of a batch window: run the window again once it can be read")
-    if not rejected.topic.startswith("zigbee2mqtt/"):
-        topic_of(rejected.topic)
+    if not rejected.topic.startswith("zigbee2mqtt/") and SENDER not in topic_of(rejected.topic).senders:
+        raise Conflict(f"what came in on {rejected.topic} cannot be published again")
     return Outgoing(rejected.topic, body, needs_reader=True)
 
 
