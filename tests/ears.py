@@ -14,9 +14,10 @@ from caudal.common.ports import Outgoing, Subscription
 
 TABLES = """
 create table catalog_points (code text, device text, provider text, type text, status text, name text, time_zone text,
-    sampling_minutes real, max_rows integer, mapping text, rules text);
+    sampling_minutes real, max_rows integer, mapping text, rules text, source text);
 create table catalog_variables (point text, code text, position integer, body text);
-create table catalog_providers (code text, name text, mapping text, time_zone text, active integer);
+create table catalog_providers (code text, name text, type text, api text, connection text, authentication text,
+    mapping text, time_zone text, active integer, testing integer);
 """
 """What gateway-api's views look like to who reads them."""
 
@@ -49,12 +50,13 @@ def write_catalog(path: Path) -> None:
         row = (
             point.code, point.device, point.provider, point.type, point.status, point.name, point.time_zone,
             point.sampling_minutes, point.max_rows,
-            msgspec.json.encode(point.mapping), msgspec.json.encode(point.rules),
+            msgspec.json.encode(point.mapping), msgspec.json.encode(point.rules), None,
         )  # fmt: skip
-        connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?)", row)
+        connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?,?)", row)
     for provider in PROVIDERS:
-        entry = (provider.code, provider.name, msgspec.json.encode(provider.mapping), provider.time_zone, 1)
-        connection.execute("insert into catalog_providers values (?,?,?,?,?)", entry)
+        mapping = msgspec.json.encode(provider.mapping)
+        entry = (provider.code, provider.name, provider.type, None, "{}", "{}", mapping, provider.time_zone, 1, 0)
+        connection.execute("insert into catalog_providers values (?,?,?,?,?,?,?,?,?,?)", entry)
     connection.commit()
     connection.close()
 

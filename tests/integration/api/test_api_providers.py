@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from caudal.common.adapters.sql_catalog import SqlCatalog
-from caudal.common.domain.catalog import Provider
+from caudal.common.domain.catalog import PointSource, Provider
 from integration.api.house import ApiHouse
 
 ACME: dict[str, Any] = {"code": "acme", "name": "Acme", "mapping": {"values": "*"}, "time_zone": "America/Santiago"}
+UNSAID = {"type": "HTTP_API", "api": None, "connection": {}, "authentication": {}, "active": True, "testing": False}
 
 
 class TestProviders:
@@ -29,7 +30,7 @@ class TestProviders:
     async def test_it_is_there_for_other_services(self, api: ApiHouse) -> None:
         answer = await api.admin.post("/api/providers/", json=ACME)
         assert answer.status_code == 201
-        assert answer.json() == ACME | {"active": True}
+        assert answer.json() == ACME | UNSAID
         assert await SqlCatalog(api.engine).provider("acme") == Provider(**ACME)
         assert (await api.admin.post("/api/providers/", json=ACME)).status_code == 409
 
@@ -38,10 +39,27 @@ class TestProviders:
         await api.add_point(provider="acme")
         before = len(api.bus.published)
         answer = await api.admin.patch("/api/providers/acme", json={"mapping": "flat", "active": False})
-        assert answer.json() == ACME | {"mapping": "flat", "active": False}
+        assert answer.json() == ACME | UNSAID | {"mapping": "flat", "active": False}
         assert [message.topic for message in api.bus.published[before:]] == ["telemetry/meter-1/config"]
         assert (await api.admin.get("/api/providers/?active=false&search=acm")).json()["total"] == 1
         assert (await api.admin.get("/api/providers/?active=true")).json()["total"] == 0
+
+    async def test_how_it_is_asked_is_there_for_other_services(self, api: ApiHouse) -> None:
+        asked = {
+            "api": "generic",
+            "connection": {"base_url": "https://acme.example"},
+            "authentication": {"kind": "none"},
+        }
+        answer = await api.admin.post("/api/providers/", json=ACME | asked | {"testing": True})
+        assert answer.json() == ACME | UNSAID | asked | {"testing": True}
+        source = {"remote_id": "47-b", "keys": {"flow": "q"}}
+        assert (await api.add_point(provider="acme", source=source))["source"] == source
+        catalog = SqlCatalog(api.engine)
+        assert await catalog.providers() == [Provider(**ACME, **asked, testing=True)]
+        assert [point.source for point in await catalog.sourced()] == [PointSource(**source)]
+        answer = await api.admin.patch("/api/points/well-1", json={"source": None})
+        assert answer.json()["source"] is None
+        assert await catalog.sourced() == []
 
     async def test_mapping_is_replaced_as_a_whole(self, api: ApiHouse) -> None:
         await api.admin.post("/api/providers/", json=ACME)

@@ -1,8 +1,8 @@
 """The catalog as other services read it: gateway-api's views, and a bounded memory of what they said.
 
-The views are the contract: `catalog_points` (a column per field of `Point`; `mapping` and `rules` as JSON text),
-`catalog_variables` (`point`, `code`, `position`, `body` as JSON text of a `Variable`) and `catalog_providers`
-(a column per field of `Provider`; `mapping` as JSON text).
+The views are the contract: `catalog_points` (a column per field of `Point`; `mapping`, `rules` and `source` as JSON
+text), `catalog_variables` (`point`, `code`, `position`, `body` as JSON text of a `Variable`) and `catalog_providers`
+(a column per field of `Provider`; `connection`, `authentication` and `mapping` as JSON text).
 """
 
 import time
@@ -15,18 +15,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading
-from caudal.common.domain.catalog import Point, Provider, Rules, Variable
+from caudal.common.domain.catalog import Point, PointSource, Provider, Rules, Variable
 from caudal.common.domain.errors import Permanent
 from caudal.common.ports import Catalog
 
 Row = Mapping[str, Any]
 
 _PLAIN = ("code", "device", "provider", "type", "status", "name", "time_zone", "sampling_minutes", "max_rows")
-_points = sa.table("catalog_points", *(sa.column(name) for name in (*_PLAIN, "mapping", "rules")))
+_points = sa.table("catalog_points", *(sa.column(name) for name in (*_PLAIN, "mapping", "rules", "source")))
 _variables = sa.table("catalog_variables", *(sa.column(name) for name in ("point", "code", "position", "body")))
-_providers = sa.table(
-    "catalog_providers", *(sa.column(name) for name in ("code", "name", "mapping", "time_zone", "active"))
-)
+_PROVIDER_PLAIN = ("code", "name", "type", "api", "time_zone", "active", "testing")
+_PROVIDER_JSON = ("connection", "authentication", "mapping")
+_providers = sa.table("catalog_providers", *(sa.column(name) for name in (*_PROVIDER_PLAIN, *_PROVIDER_JSON)))
 
 
 class SqlCatalog:
@@ -44,6 +44,19 @@ class SqlCatalog:
     async def provider(self, code: str) -> Provider | None:
         rows = await self._rows(sa.select(_providers).where(_providers.c.code == code))
         return provider_of(rows[0]) if rows else None
+
+    async def providers(self) -> list[Provider]:
+        """All providers, in order of code."""
+        return [provider_of(row) for row in await self._rows(sa.select(_providers).order_by(_providers.c.code))]
+
+    async def sourced(self) -> list[Point]:
+        """Points whose provider is to be asked, in order of code, without their variables."""
+        rows = await self._rows(
+            sa.select(_points)
+            .where(_points.c.source.is_not(None), _points.c.provider.is_not(None))
+            .order_by(_points.c.code)
+        )
+        return [point_of(row, []) for row in rows]
 
     async def _point_where(self, condition: sa.ColumnElement[bool]) -> Point | None:
         query = (
@@ -70,6 +83,7 @@ def point_of(row: Row, variables: Sequence[str]) -> Point:
         fields = {name: row[name] for name in _PLAIN} | {
             "mapping": msgspec.json.decode(row["mapping"]) if row["mapping"] else None,
             "rules": msgspec.json.decode(row["rules"], type=Rules),
+            "source": msgspec.json.decode(row["source"], type=PointSource) if row["source"] else None,
             "variables": tuple(msgspec.json.decode(body, type=Variable) for body in variables),
         }
         return msgspec.convert(fields, Point, strict=False)
@@ -84,7 +98,9 @@ def provider_of(row: Row) -> Provider:
         Permanent: what is stored is no provider; the error names it.
     """
     try:
-        fields = dict(row) | {"mapping": msgspec.json.decode(row["mapping"]), "active": bool(row["active"])}
+        fields = {name: row[name] for name in _PROVIDER_PLAIN}
+        fields |= {name: msgspec.json.decode(row[name]) for name in _PROVIDER_JSON}
+        fields |= {name: bool(row[name]) for name in ("active", "testing")}
         return msgspec.convert(fields, Provider)
     except msgspec.MsgspecError as error:
         raise Permanent(f"provider {row['code']!r} cannot be read from the catalog: {error}") from error

@@ -51,6 +51,17 @@ class VariableType(StrEnum):
     OTHER = "other"
 
 
+class ProviderType(StrEnum):
+    """How readings come from a provider."""
+
+    HTTP_API = "HTTP_API"
+    """Over HTTP: it pushes to us, and with an `api` it is asked."""
+    MQTT = "MQTT"
+    WEBSOCKET = "WEBSOCKET"
+    GRPC = "GRPC"
+    CUSTOM = "CUSTOM"
+
+
 UNITS: dict[VariableType, str] = {
     VariableType.LEVEL: "m",
     VariableType.FLOW: "l/s",
@@ -224,6 +235,18 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointSource:
+    """Where a provider that is asked keeps a point's values."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _documented
+
+    remote_id: str
+    """What the provider calls the point's device."""
+    keys: dict[str, str]
+    """Variable code to what the provider calls it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A catchment point as readers of the catalog see it."""
 
@@ -241,6 +264,8 @@ class Point:
     """How its payloads are read: a preset's name or a mapping of its own; None: the provider's, else `caudal`."""
     max_rows: int | None = None
     """Cap of its series in the telemetry store; None: no cap."""
+    source: PointSource | None = None
+    """Where its provider keeps its values; None: nobody is asked, they come by themselves."""
     rules: Rules = field(default_factory=Rules)
     variables: tuple[Variable, ...] = ()
 
@@ -251,9 +276,18 @@ class Provider:
 
     code: str
     name: str = ""
+    type: ProviderType = ProviderType.HTTP_API
+    api: str | None = None
+    """Kind of HTTP API that is asked: tago, thethings, thingsboard or generic; None: it is not asked, it pushes."""
+    connection: dict[str, Any] = field(default_factory=dict)
+    """Where and how it is asked, without secrets."""
+    authentication: dict[str, Any] = field(default_factory=dict)
+    """Its `kind`, and the names of the secrets that it needs; their values are sealed elsewhere."""
     mapping: str | dict[str, Any] = "caudal"
     time_zone: str = "UTC"
     active: bool = True
+    testing: bool = False
+    """Whether it is only being tried: it is asked when somebody orders a test, and not otherwise."""
 
 
 def checked_zone(name: str, field: str) -> str:

@@ -67,7 +67,7 @@ class SqlCatalogStore:
         query = asked_for(sa.select(providers), listing, providers, _PROVIDER_SEARCH, default_order=providers.c.code)
         async with reading(self._engine) as connection:
             rows, total = await page_of(connection, query, listing)
-        return _page([_provider_of(row) for row in rows], total, listing)
+        return _page([provider_of(row) for row in rows], total, listing)
 
     async def devices_of(self, point: str) -> list[str]:
         query = (
@@ -206,7 +206,7 @@ async def _point(connection: AsyncConnection, code: str, hold: bool = False) -> 
 async def _provider(connection: AsyncConnection, code: str, hold: bool = False) -> Provider | None:
     found = await connection.execute(_held_provider if hold else _one_provider, {"wanted": code})
     row = found.mappings().one_or_none()
-    return _provider_of(row) if row else None
+    return provider_of(dict(row)) if row else None
 
 
 async def _bodies(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, list[str]]:
@@ -235,6 +235,7 @@ def _point_row(point: Point) -> dict[str, Any]:
         "mapping": _json(point.mapping),
         "max_rows": point.max_rows,
         "rules": _json(point.rules),
+        "source": _json(point.source),
     }
 
 
@@ -253,14 +254,15 @@ def _provider_row(provider: Provider) -> dict[str, Any]:
     return {
         "code": provider.code,
         "name": provider.name,
+        "type": provider.type.value,
+        "api": provider.api,
+        "connection": _json(provider.connection),
+        "authentication": _json(provider.authentication),
         "mapping": _json(provider.mapping),
         "time_zone": provider.time_zone,
         "active": provider.active,
+        "testing": provider.testing,
     }
-
-
-def _provider_of(row: Mapping[Any, Any]) -> Provider:
-    return provider_of({name: row[name] for name in ("code", "name", "mapping", "time_zone", "active")})
 
 
 def _change_of(row: Mapping[str, Any]) -> Change:

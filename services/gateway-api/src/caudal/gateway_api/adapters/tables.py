@@ -40,8 +40,24 @@ providers = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("api", sa.String(32)),
+    sa.Column("connection", sa.Text, nullable=False),
+    sa.Column("authentication", sa.Text, nullable=False),
+    sa.Column("testing", sa.Boolean, nullable=False),
 )
-"""`mapping` is JSON text."""
+"""`connection`, `authentication` and `mapping` are JSON text."""
+
+credentials = sa.Table(
+    "gateway_credentials",
+    metadata,
+    sa.Column("owner_kind", sa.String(16), primary_key=True),
+    sa.Column("owner", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""Secrets of providers and points, each sealed by itself, so that its name and age can be told without its key."""
 
 api_keys = sa.Table(
     "api_keys",
@@ -73,8 +89,9 @@ points = sa.Table(
     sa.Column("rules", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("source", sa.Text),
 )
-"""`mapping` and `rules` are JSON text."""
+"""`mapping`, `rules` and `source` are JSON text."""
 
 variables = sa.Table(
     "variables",

@@ -5,16 +5,18 @@ from dataclasses import fields as fields_of
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from caudal.common.domain.catalog import (
     Counter,
     Limits,
     MeterSwap,
     Point,
+    PointSource,
     PointStatus,
     PointType,
     Provider,
+    ProviderType,
     Rules,
     Variable,
     VariableType,
@@ -36,6 +38,7 @@ from caudal.gateway_api.entrypoints.schemas.common import (
 Mapping = str | dict[str, Any]
 VariableBody = Annotated[Variable, strictly(Variable)]
 RulesBody = Annotated[Rules, strictly(Rules)]
+SourceBody = Annotated[PointSource, strictly(PointSource)]
 
 TOTALIZER_EXAMPLE: dict[str, Any] = {
     "code": "totalizer",
@@ -83,6 +86,8 @@ class PointBody(Body):
     """How its payloads are read: a preset's name or a mapping of its own; null: the provider's, else `caudal`."""
     max_rows: Whole | None = None
     """Cap of its series in the telemetry store; null: no cap."""
+    source: SourceBody | None = None
+    """Where its provider keeps its values; null: they come by themselves."""
     rules: RulesBody = Rules()
     """Thresholds of the rules between variables."""
     variables: tuple[VariableBody, ...] = ()
@@ -112,6 +117,8 @@ class PointPatch(Body):
     sampling_minutes: Number | None = None
     mapping: Mapping | None = None
     max_rows: Whole | None = None
+    source: SourceBody | None = None
+    """Replaced as a whole; null: its provider is not asked any more."""
     rules: dict[str, Any] | None = None
     """Merged into what is there; null: the defaults."""
 
@@ -124,7 +131,7 @@ class PointPatch(Body):
         plain = {name: value for name, value in _plain(point).items() if name != "variables"}
         if plain["status"] == PointStatus.OFFLINE and "status" not in self.model_fields_set:
             plain["status"] = PointStatus.ACTIVE
-        changed = validated(_point, merged(plain, _set(self), whole=("mapping",))).point()
+        changed = validated(_point, merged(plain, _set(self), whole=("mapping", "source"))).point()
         status = changed.status if "status" in self.model_fields_set else point.status
         return replace(changed, status=status, variables=point.variables)
 
@@ -233,12 +240,22 @@ class ProviderBody(Body):
     code: Id
     """Unique, and the same for ever."""
     name: str = ""
+    type: ProviderType = ProviderType.HTTP_API
+    """How its readings come."""
+    api: Id | None = None
+    """Kind of HTTP API that is asked: tago, thethings, thingsboard or generic; null: it is not asked, it pushes."""
+    connection: dict[str, Any] = Field(default_factory=dict)
+    """Where and how it is asked, such as `base_url`; no secrets."""
+    authentication: dict[str, Any] = Field(default_factory=dict)
+    """Its `kind`, and the names of the secrets that it needs."""
     mapping: Mapping = "caudal"
     """How its payloads are read: a preset's name or a mapping of its own."""
     time_zone: str = "UTC"
     """Zone of times that it sends without one."""
     active: Yes = True
-    """Whether its pushes are taken."""
+    """Whether its pushes are taken, and it is asked."""
+    testing: Yes = False
+    """Whether it is only being tried: it is asked when a test is ordered, and not otherwise."""
 
     def provider(self) -> Provider:
         """The provider that this body describes."""
@@ -251,9 +268,16 @@ class ProviderPatch(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}]})
 
     name: str | None = None
+    type: ProviderType | None = None
+    api: Id | None = None
+    connection: dict[str, Any] | None = None
+    """Replaced as a whole."""
+    authentication: dict[str, Any] | None = None
+    """Replaced as a whole."""
     mapping: Mapping | None = None
     time_zone: str | None = None
     active: Yes | None = None
+    testing: Yes | None = None
 
     def applied(self, provider: Provider) -> Provider:
         """`provider` with these changes, judged like a new one.
@@ -261,7 +285,8 @@ class ProviderPatch(Body):
         Raises:
             InvalidInput: a field cannot be used.
         """
-        return validated(_provider, merged(_plain(provider), _set(self), whole=("mapping",))).provider()
+        changed = merged(_plain(provider), _set(self), whole=("connection", "authentication", "mapping"))
+        return validated(_provider, changed).provider()
 
 
 class KeyBody(Body):
