@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import Connection, event, text
@@ -21,7 +21,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import String, TypeDecorator, TypeEngine
+from sqlalchemy.util import await_only
 
+from caudal.common.adapters.sql_kept import KeptConnections
 from caudal.common.domain.errors import Transient
 from caudal.common.settings import SqlSettings
 
@@ -90,7 +92,7 @@ def open_engine(settings: SqlSettings) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=settings.database_pool_size,
         max_overflow=0,
@@ -99,6 +101,21 @@ def open_engine(settings: SqlSettings) -> AsyncEngine:
         connect_args={"timeout": limit, "command_timeout": limit},
         execution_options={"patience_s": limit},
     )
+    return _with_kept_connections(engine, settings.database_pool_size, limit)
+
+
+def _with_kept_connections(engine: AsyncEngine, size: int, limit: float) -> AsyncEngine:
+    """The engine with connections for questions beside its pool; to dispose of the one closes the other."""
+    _, connect = engine.dialect.create_connect_args(engine.url)
+    kept = KeptConnections(engine.dialect, {**connect, "timeout": limit, "command_timeout": limit}, size, limit)
+    event.listen(engine.sync_engine, "engine_disposed", lambda _engine: await_only(kept.aclose()))
+    engine.sync_engine.update_execution_options(kept=kept)
+    return engine
+
+
+def kept_connections(engine: AsyncEngine) -> KeptConnections | None:
+    """What answers questions to this engine's database; None where it has none, as in SQLite."""
+    return cast(KeptConnections | None, engine.get_execution_options().get("kept"))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -211,6 +228,8 @@ def is_lost(error: Exception) -> bool:
             return str(sqlite_error).startswith(_SQLITE_TRANSIENT)
         if error.connection_invalidated:
             return True
+    if isinstance(error, asyncpg.PostgresError) and _LOST_STATES.match(error.sqlstate or ""):
+        return True
     return isinstance(error, _LOST)
 
 
