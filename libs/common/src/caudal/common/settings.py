@@ -58,6 +58,14 @@ class SqlSettings(Section):
     """Connect, command and pool."""
 
 
+class CredentialSettings(Section):
+    """Keys with which providers' secrets are sealed in the database."""
+
+    credentials_keys: SecretStr | None = None
+    """Fernet keys with commas between them, newest first: the first seals, all unseal. None: one is made once and
+    kept below `data_dir`. gateway-api and ingest need the same ones."""
+
+
 class StoreSettings(Section):
     """The telemetry store."""
 
