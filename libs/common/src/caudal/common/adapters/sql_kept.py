@@ -18,6 +18,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 MAX_SHAPES = 500
 """How many statements stay compiled; whoever asks chooses filters and orders."""
 _CLOSING_S = 2.0
+_SETTINGS = {"default_transaction_read_only": "on", "jit": "off", "max_parallel_workers_per_gather": "0"}
+"""What PostgreSQL guesses to be large (every unfolding of JSON) it would compile, or share with workers that have to be
+started: milliseconds for questions that take a tenth of one."""
 
 
 class KeptConnections:
@@ -25,19 +28,19 @@ class KeptConnections:
 
     def __init__(self, dialect: Dialect, connect: Mapping[str, Any], size: int, patience_s: float) -> None:
         self._dialect = dialect
-        self._connect = {**connect, "server_settings": {"default_transaction_read_only": "on"}}
+        self._connect = {**connect, "server_settings": _SETTINGS}
         self._patience_s = patience_s
         self._turns = asyncio.Semaphore(size)
         self._free: list[asyncpg.Connection] = []
         self._shapes: dict[object, SQLCompiler] = {}
 
-    async def ask(self, statement: sa.Select[Any], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def ask(self, statement: sa.SelectBase, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of `statement`, with `values` for its named parameters; errors are the driver's."""
         text, arguments = self._said(statement, values)
         async with asyncio.timeout(self._patience_s), self._turns, self._connection() as connection:
             return [dict(record) for record in await connection.fetch(text, *arguments)]
 
-    def _said(self, statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+    def _said(self, statement: sa.SelectBase, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         """The text of a statement, the same for the same shape, and what belongs into its places."""
         key = statement._generate_cache_key()
         assert key is not None, "a statement without a shape"

@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import kept_connections, lost_connections, reading
 
 Row = Mapping[str, Any]
+Question = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
 
 
-async def ask(engine: AsyncEngine, statement: sa.Select[Any], values: Row | None = None) -> Sequence[Row]:
+async def ask(engine: AsyncEngine, statement: Question, values: Row | None = None) -> Sequence[Row]:
     """The rows of `statement`, with `values` for its named parameters.
 
     Raises:
@@ -25,13 +26,13 @@ async def ask(engine: AsyncEngine, statement: sa.Select[Any], values: Row | None
         return list((await connection.execute(statement, values)).mappings())
 
 
-async def ask_one(engine: AsyncEngine, statement: sa.Select[Any], values: Row | None = None) -> Row | None:
+async def ask_one(engine: AsyncEngine, statement: Question, values: Row | None = None) -> Row | None:
     """The first row, if there is any."""
     rows = await ask(engine, statement, values)
     return rows[0] if rows else None
 
 
-async def ask_value(engine: AsyncEngine, statement: sa.Select[Any], values: Row | None = None) -> Any:
+async def ask_value(engine: AsyncEngine, statement: Question, values: Row | None = None) -> Any:
     """The only column of the only row."""
     [row] = await ask(engine, statement, values)
     [value] = row.values()

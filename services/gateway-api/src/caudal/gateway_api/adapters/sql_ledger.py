@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading
+from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
 from caudal.common.domain.readings import RawStatus
 from caudal.gateway_api.adapters.tables import (
     ledger_flags,
@@ -65,8 +66,8 @@ class SqlLedger:
         return [RejectedEntry(**row) for row in rows]
 
     async def rejected_one(self, entry: str) -> RejectedEntry | None:
-        rows = await self._rows(sa.select(ledger_rejected).where(ledger_rejected.c.id == entry))
-        return RejectedEntry(**rows[0]) if rows else None
+        row = await ask_one(self._engine, sa.select(ledger_rejected).where(ledger_rejected.c.id == entry))
+        return RejectedEntry(**row) if row else None
 
     async def unclaimed(self, listing: Listing) -> Page[Unclaimed]:
         view = ledger_raw.c
@@ -83,34 +84,31 @@ class SqlLedger:
         )
         if listing.search:
             heard = heard.where(view.device.icontains(listing.search, autoescape=True))
-        async with reading(self._engine) as connection:
-            count = sa.select(sa.func.count()).select_from(heard.subquery())
-            total = int((await connection.execute(count)).scalar_one())
-            wanted: list[sa.ColumnElement[Any]] = [
-                sa.desc(name[1:]) if name.startswith("-") else sa.asc(name)
-                for name in listing.order or ("-last_received_at",)
-            ]
-            ordered = heard.order_by(*wanted, view.device)
-            page = await connection.execute(ordered.limit(listing.page_size).offset(min(listing.offset, total)))
-            items = [Unclaimed(**row) for row in page.mappings()]
+        total = int(await ask_value(self._engine, sa.select(sa.func.count()).select_from(heard.subquery())))
+        wanted: list[sa.ColumnElement[Any]] = [
+            sa.desc(name[1:]) if name.startswith("-") else sa.asc(name)
+            for name in listing.order or ("-last_received_at",)
+        ]
+        page = heard.order_by(*wanted, view.device).limit(listing.page_size).offset(min(listing.offset, total))
+        items = [Unclaimed(**row) for row in await ask(self._engine, page)]
         return Page(items=items, total=total, page=listing.page, page_size=listing.page_size)
 
     async def summary(self, point: str, devices: Sequence[str]) -> Summary:
-        async with reading(self._engine) as connection:
-            statuses = await _raw_by_status(connection, point, devices)
-            count, first, last = (await connection.execute(_reading_span(point))).one()
-            return Summary(
-                point=point,
-                device=devices[-1],
-                readings=count,
-                raw=statuses,
-                duplicates=statuses.get(RawStatus.SKIPPED.value, 0),
-                late=int((await connection.execute(_late(point, devices))).scalar_one()),
-                flags=await _flag_counts(connection, point),
-                rejected=int((await connection.execute(_rejected_count(devices))).scalar_one()),
-                first_measured_at=first,
-                last_measured_at=last,
-            )
+        asked = {"point": point, "devices": list(devices)}
+        counts: dict[str, dict[str, int]] = {"raw": {}, "flag": {}, "late": {}, "rejected": {}}
+        for row in await ask(self._engine, _COUNTS, asked):
+            counts[row["kind"]][row["name"]] = row["count"]
+        span = await ask_one(self._engine, _SPAN, asked) or {}
+        return Summary(
+            point=point,
+            device=devices[-1],
+            **span,
+            raw=counts["raw"],
+            duplicates=counts["raw"].get(RawStatus.SKIPPED.value, 0),
+            late=counts["late"][""],
+            flags=counts["flag"],
+            rejected=counts["rejected"][""],
+        )
 
     async def flags(
         self, point: str, variables: Sequence[str], start: datetime, end: datetime
@@ -122,9 +120,8 @@ class SqlLedger:
             .where(view.measured_at >= start, view.measured_at <= end)
         )
         found: dict[datetime, dict[str, list[str]]] = {}
-        async with reading(self._engine) as connection:
-            for at, variable, flag in await connection.execute(query):
-                found.setdefault(at, {}).setdefault(variable, []).append(flag)
+        for row in await ask(self._engine, query):
+            found.setdefault(row["measured_at"], {}).setdefault(row["variable"], []).append(row["flag"])
         return found
 
     async def window_fields(self) -> list[str]:
@@ -151,12 +148,10 @@ class SqlLedger:
 
     async def window_reading_count(self, window: str) -> int:
         query = sa.select(sa.func.count()).select_from(window_rows).where(window_rows.c.window_id == window)
-        async with reading(self._engine) as connection:
-            return int((await connection.execute(query)).scalar_one())
+        return int(await ask_value(self._engine, query))
 
     async def reading_count(self) -> int:
-        async with reading(self._engine) as connection:
-            return int((await connection.execute(sa.select(sa.func.count()).select_from(ledger_readings))).scalar_one())
+        return int(await ask_value(self._engine, sa.select(sa.func.count()).select_from(ledger_readings)))
 
     async def _page(
         self,
@@ -165,16 +160,12 @@ class SqlLedger:
         time: sa.ColumnClause[datetime],
         after: Cursor | None,
         limit: int,
-    ) -> list[dict[str, Any]]:
+    ) -> Sequence[Row]:
         """The next `limit` rows, newest first by `time`, of those that meet every condition given."""
         query = sa.select(view).where(*(condition for condition in wanted if condition is not None))
         if after is not None:
             query = query.where(sa.or_(time < after.at, sa.and_(time == after.at, view.c.id < after.id)))
-        return await self._rows(query.order_by(time.desc(), view.c.id.desc()).limit(limit))
-
-    async def _rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        async with reading(self._engine) as connection:
-            return [dict(row) for row in (await connection.execute(query)).mappings()]
+        return await ask(self._engine, query.order_by(time.desc(), view.c.id.desc()).limit(limit))
 
 
 def _between(
@@ -183,45 +174,38 @@ def _between(
     return [time >= start if start is not None else None, time < end if end is not None else None]
 
 
-def _of_point(point: str, devices: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Raw readings of a point; by its devices, since that is what they are filed under."""
-    return sa.and_(ledger_raw.c.device.in_(devices), ledger_raw.c.point == point)
+_point, _devices = sa.bindparam("point", type_=sa.String), sa.bindparam("devices", type_=sa.String, expanding=True)
+_OF_POINT = sa.and_(ledger_raw.c.device.in_(_devices), ledger_raw.c.point == _point)
+"""Raw readings of a point; by its devices, since that is what they are filed under."""
 
 
-async def _raw_by_status(connection: AsyncConnection, point: str, devices: Sequence[str]) -> dict[str, int]:
-    query = (
-        sa.select(ledger_raw.c.status, sa.func.count())
-        .where(_of_point(point, devices))
-        .group_by(ledger_raw.c.status)
-        .order_by(ledger_raw.c.status)
-    )
-    return {name: int(count) for name, count in await connection.execute(query)}
-
-
-def _reading_span(point: str) -> sa.Select[int, datetime | None, datetime | None]:
-    at = ledger_readings.c.measured_at
-    return sa.select(sa.func.count(), sa.func.min(at), sa.func.max(at)).where(ledger_readings.c.point == point)
-
-
-def _late(point: str, devices: Sequence[str]) -> sa.Select[int]:
-    """How many instants were first heard of after something measured later; repetitions don't make one late."""
+def _late() -> sa.Subquery:
+    """Instants that were first heard of after something measured later; repetitions don't make one late."""
     view = ledger_raw.c
     first_heard = sa.func.min(view.received_at).label("first_heard")
-    instants = sa.select(view.measured_at, first_heard).where(_of_point(point, devices))
+    instants = sa.select(view.measured_at, first_heard).where(_OF_POINT)
     heard = instants.group_by(view.device, view.measured_at).subquery()
     newest_before = sa.func.max(heard.c.measured_at).over(order_by=heard.c.first_heard, groups=(None, -1))
     compared = sa.select(heard.c.measured_at, newest_before.label("newest_before")).subquery()
-    return sa.select(sa.func.count()).select_from(compared).where(compared.c.measured_at < compared.c.newest_before)
+    return sa.select(compared.c.measured_at).where(compared.c.measured_at < compared.c.newest_before).subquery()
 
 
-async def _flag_counts(connection: AsyncConnection, point: str) -> dict[str, int]:
-    view = ledger_flags.c
-    query = sa.select(view.flag, sa.func.count()).where(view.point == point).group_by(view.flag).order_by(view.flag)
-    return {name: int(count) for name, count in await connection.execute(query)}
+def _counted(kind: str, name: sa.ColumnElement[str]) -> sa.Select[str, str, int]:
+    """Rows by name, as one kind of what a summary counts."""
+    return sa.select(sa.literal(kind).label("kind"), name.label("name"), sa.func.count().label("count"))
 
 
-def _rejected_count(devices: Sequence[str]) -> sa.Select[int]:
-    return sa.select(sa.func.count()).select_from(ledger_rejected).where(ledger_rejected.c.device.in_(devices))
+_COUNTS = sa.union_all(
+    _counted("raw", ledger_raw.c.status).where(_OF_POINT).group_by(ledger_raw.c.status),
+    _counted("flag", ledger_flags.c.flag).where(ledger_flags.c.point == _point).group_by(ledger_flags.c.flag),
+    _counted("late", sa.literal("")).select_from(_late()),
+    _counted("rejected", sa.literal("")).select_from(ledger_rejected).where(ledger_rejected.c.device.in_(_devices)),
+).order_by("kind", "name")
+_SPAN = sa.select(
+    sa.func.count().label("readings"),
+    sa.func.min(ledger_readings.c.measured_at).label("first_measured_at"),
+    sa.func.max(ledger_readings.c.measured_at).label("last_measured_at"),
+).where(ledger_readings.c.point == _point)
 
 
 def _window_row(row: Mapping[Any, Any]) -> WindowRow:
@@ -235,6 +219,6 @@ def _window_row(row: Mapping[Any, Any]) -> WindowRow:
     )
 
 
-def _raw_entry(row: dict[str, Any]) -> RawEntry:
-    values = msgspec.json.decode(row.pop("values_json"))
-    return RawEntry(**row, values=values)
+def _raw_entry(row: Row) -> RawEntry:
+    fields = {name: value for name, value in row.items() if name != "values_json"}
+    return RawEntry(**fields, values=msgspec.json.decode(row["values_json"]))
