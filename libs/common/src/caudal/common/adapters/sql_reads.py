@@ -23,7 +23,7 @@ async def ask(engine: AsyncEngine, statement: Question, values: Row | None = Non
         with lost_connections():
             return await kept.ask(statement, values or {})
     async with reading(engine) as connection:
-        return list((await connection.execute(statement, values)).mappings())
+        return [*(await connection.execute(statement, values)).mappings()]
 
 
 async def ask_one(engine: AsyncEngine, statement: Question, values: Row | None = None) -> Row | None:
