@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from caudal.common.adapters.sql import reading, transaction
+from caudal.common.adapters.sql import transaction
 from caudal.common.adapters.sql_catalog import point_of, provider_of
+from caudal.common.adapters.sql_reads import Row, ask, ask_one
 from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Outgoing
@@ -40,33 +41,31 @@ class SqlCatalogStore:
             yield _SqlCatalogEdit(connection)
 
     async def point(self, code: str) -> Point | None:
-        async with reading(self._engine) as connection:
-            return await _point(connection, code)
+        return _joined(await ask(self._engine, _one_point, {"wanted": code}))
 
     async def provider(self, code: str) -> Provider | None:
-        async with reading(self._engine) as connection:
-            return await _provider(connection, code)
+        row = await ask_one(self._engine, _one_provider, {"wanted": code})
+        return provider_of(row) if row else None
 
     async def points(self, listing: Listing) -> Page[Point]:
         query = asked_for(sa.select(points), listing, points, _POINT_SEARCH, default_order=points.c.code)
-        async with reading(self._engine) as connection:
-            rows, total = await page_of(connection, query, listing)
-            bodies = await _bodies(connection, [row["code"] for row in rows])
+        rows, total = await page_of(self._engine, query, listing)
+        bodies: dict[str, list[str]] = {}
+        for row in await ask(self._engine, _bodies, {"codes": [row["code"] for row in rows]}):
+            bodies.setdefault(row["point"], []).append(row["body"])
         return _page([point_of(row, bodies.get(row["code"], [])) for row in rows], total, listing)
 
     async def variables(self, listing: Listing) -> Page[tuple[str, Variable]]:
         query = asked_for(
             sa.select(variables), listing, variables, _VARIABLE_SEARCH, default_order=variables.c.point
         ).order_by(variables.c.position, variables.c.code)
-        async with reading(self._engine) as connection:
-            rows, total = await page_of(connection, query, listing)
+        rows, total = await page_of(self._engine, query, listing)
         found = [(row["point"], msgspec.json.decode(row["body"], type=Variable)) for row in rows]
         return _page(found, total, listing)
 
     async def providers(self, listing: Listing) -> Page[Provider]:
         query = asked_for(sa.select(providers), listing, providers, _PROVIDER_SEARCH, default_order=providers.c.code)
-        async with reading(self._engine) as connection:
-            rows, total = await page_of(connection, query, listing)
+        rows, total = await page_of(self._engine, query, listing)
         return _page([provider_of(row) for row in rows], total, listing)
 
     async def devices_of(self, point: str) -> list[str]:
@@ -76,16 +75,14 @@ class SqlCatalogStore:
             .where(catalog_journal.c.after.is_not(None))
             .order_by(catalog_journal.c.id.desc())
         )
-        async with reading(self._engine) as connection:
-            devices = [msgspec.json.decode(after)["device"] for after in (await connection.execute(query)).scalars()]
+        devices = [msgspec.json.decode(row["after"])["device"] for row in await ask(self._engine, query)]
         return list(dict.fromkeys(devices))[::-1]
 
     async def changes(self, point: str, listing: Listing) -> Page[Change]:
         newest_first = listing.order != ("at",)
         order = catalog_journal.c.id.desc() if newest_first else catalog_journal.c.id.asc()
         query = sa.select(catalog_journal).where(catalog_journal.c.point == point).order_by(order)
-        async with reading(self._engine) as connection:
-            rows, total = await page_of(connection, query, listing)
+        rows, total = await page_of(self._engine, query, listing)
         return _page([_change_of(row) for row in rows], total, listing)
 
 
@@ -191,6 +188,12 @@ _one_point = (
     .order_by(variables.c.position, variables.c.code)
 )
 _hold_point = sa.select(points.c.code).where(points.c.code == sa.bindparam("wanted")).with_for_update()
+_bodies = (
+    sa.select(variables.c.point, variables.c.body)
+    .where(variables.c.point.in_(sa.bindparam("codes", expanding=True)))
+    .order_by(variables.c.position, variables.c.code)
+)
+"""Of the variables of some points, in their order."""
 _one_provider = sa.select(providers).where(providers.c.code == sa.bindparam("wanted"))
 _held_provider = _one_provider.with_for_update()
 
@@ -199,27 +202,18 @@ async def _point(connection: AsyncConnection, code: str, hold: bool = False) -> 
     if hold:
         # First and by itself: a statement that waits for another editor sees the rest as it was before.
         await connection.execute(_hold_point, {"wanted": code})
-    rows = (await connection.execute(_one_point, {"wanted": code})).mappings().all()
-    return point_of(dict(rows[0]), [row["body"] for row in rows if row["body"] is not None]) if rows else None
+    return _joined([*(await connection.execute(_one_point, {"wanted": code})).mappings()])
+
+
+def _joined(rows: Sequence[Row]) -> Point | None:
+    """A point from itself beside each of its variables."""
+    return point_of(rows[0], [row["body"] for row in rows if row["body"] is not None]) if rows else None
 
 
 async def _provider(connection: AsyncConnection, code: str, hold: bool = False) -> Provider | None:
     found = await connection.execute(_held_provider if hold else _one_provider, {"wanted": code})
     row = found.mappings().one_or_none()
     return provider_of(dict(row)) if row else None
-
-
-async def _bodies(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, list[str]]:
-    """Bodies of the variables of these points, in their order."""
-    query = (
-        sa.select(variables.c.point, variables.c.body)
-        .where(variables.c.point.in_(codes))
-        .order_by(variables.c.position, variables.c.code)
-    )
-    found: dict[str, list[str]] = {}
-    for point, body in await connection.execute(query):
-        found.setdefault(point, []).append(body)
-    return found
 
 
 def _point_row(point: Point) -> dict[str, Any]:

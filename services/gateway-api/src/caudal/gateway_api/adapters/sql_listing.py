@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from caudal.common.adapters.sql_reads import Row, ask, ask_value
 from caudal.gateway_api.domain.listing import Filter, Listing, Match
 
 
@@ -43,16 +44,14 @@ def _ordered(column: sa.Column[Any], turned: bool) -> sa.UnaryExpression[Any]:
     return ordered.nulls_last() if column.nullable else ordered
 
 
-async def page_of(
-    connection: AsyncConnection, query: sa.Select[Any], listing: Listing
-) -> tuple[Sequence[Mapping[str, Any]], int]:
+async def page_of(engine: AsyncEngine, query: sa.Select[Any], listing: Listing) -> tuple[Sequence[Row], int]:
     """The rows of the page asked for, and how many there are in all."""
-    rows = [dict(row) for row in (await connection.execute(_cut(query, listing))).mappings()]
+    rows = await ask(engine, _cut(query, listing))
     if rows and len(rows) < listing.page_size:
         # The last page: what comes before it is known.
         return rows, listing.offset + len(rows)
     count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
-    return rows, int((await connection.execute(count)).scalar_one())
+    return rows, int(await ask_value(engine, count))
 
 
 def _cut(query: sa.Select[Any], listing: Listing) -> sa.Select[Any]:
