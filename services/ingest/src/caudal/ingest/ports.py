@@ -185,7 +185,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """The beginning of the answer, for people, without anything secret."""
     unreadable: list[UnreadableRow] = []
     complete_until: datetime | None = None
-    """Of a history: nothing before this instant is missing from this page and those before it. None: not known."""
+    """Of a history: nothing before this instant is missing from this page and those before it."""
 
 
 class NoData(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +222,7 @@ class ProviderClient(Protocol):
     def history(self, question: Question) -> AsyncIterator[Outcome]:
         """What was measured from `start` to before `end`, page by page; ends after the first `Failed`.
 
-        Every page says in `complete_until` how far a cursor may move once the page is kept. A page may repeat
-        readings of the one before.
+        Every page says in `complete_until` how far a cursor may move once the page is kept: up to there the provider has
+        no more at the moment, though a device may still hand it older values. Stretches without values are `NoData`.
         """
         ...

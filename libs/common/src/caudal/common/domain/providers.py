@@ -6,6 +6,7 @@ sealed. See docs/guides/providers.md.
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -138,9 +139,9 @@ class ThingsboardConnection(Connection, frozen=True, kw_only=True):
 class GenericConnection(Connection, frozen=True, kw_only=True):
     """Any API that answers a GET with JSON.
 
-    Path and parameters may hold `{remote_id}`, `{key}` (each variable is asked for by itself), `{keys}` (all, with
-    commas between), `{start}`, `{end}`, `{limit}`, `{page}`, `{offset}` and `{cursor}`; a parameter without a value,
-    such as the cursor of a first page, is not sent.
+    Path and parameters may hold `{remote_id}` and `{key}` (each variable is asked for by itself); parameters also
+    `{keys}` (all, with commas between), `{start}`, `{end}`, `{limit}`, `{page}`, `{offset}` and `{cursor}`. A parameter
+    without a value, such as the cursor of a first page, is not sent.
     """
 
     path: str
@@ -176,8 +177,8 @@ class GenericConnection(Connection, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checked_path(self.path, "path", frozenset({"remote_id", "key"}))
-        _checked_path(self.latest_path or "/", "latest_path", frozenset({"remote_id", "key"}))
+        for field in ("path", "latest_path"):
+            _checked_path(getattr(self, field) or "/", field, frozenset({"token", "remote_id", "key"}))
         for field in ("readings", "variable", "value", "cursor"):
             checked_paths(getattr(self, field), field)
         if not self.time.path:
@@ -281,6 +282,9 @@ def _checked_sent_time(pattern: str) -> None:
         checked_pattern(pattern)
     except InvalidInput as error:
         raise InvalidInput("sent_time", error.reason) from error
+    moment = datetime(2001, 2, 3, 16, 5, tzinfo=UTC)
+    if datetime.strptime(moment.strftime(pattern), pattern).replace(tzinfo=UTC) != moment:
+        raise InvalidInput("sent_time", f"{pattern[:60]!r} does not tell date, hour and minute")
 
 
 def _checked_word(text: str, field: str) -> None:

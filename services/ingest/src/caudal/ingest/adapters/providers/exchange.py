@@ -1,0 +1,153 @@
+"""Questions asked by somebody known: credentials put where an API wants them, and tokens that expire renewed."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from caudal.common.domain.payloads.paths import first_finder
+from caudal.common.domain.providers import Authentication
+from caudal.common.ports import Clock
+from caudal.ingest.adapters.providers.failures import Failure, permanent, transient
+from caudal.ingest.adapters.providers.http import Http, Sent
+from caudal.ingest.ports import Failed
+
+REFUSED_FOR = timedelta(minutes=5)
+"""How long a refused login is not tried again: accounts are locked after a few."""
+
+_name = re.compile(r"\{(\w+)\}")
+
+
+class Exchange:
+    """Asks one provider as somebody.
+
+    Args:
+        authentication: Who we say we are.
+        secrets: By name.
+        http: Carries the questions.
+        clock: For how long a refused login is left alone.
+    """
+
+    def __init__(self, authentication: Authentication, secrets: Mapping[str, str], http: Http, clock: Clock) -> None:
+        self._authentication, self._secrets, self._http, self._clock = authentication, secrets, http, clock
+        self._login_lock = asyncio.Lock()
+        self._token: str | None = None
+        self._refusal: tuple[datetime, Failure] | None = None
+        self._find_token = first_finder(authentication.token)
+        for name in authentication.secrets():
+            if name != "username":
+                http.mask.add(secrets.get(name, ""))
+
+    def mask(self, text: str) -> str:
+        """`text` without secrets."""
+        return self._http.mask(text)
+
+    async def get(self, path: str, names: Mapping[str, str], params: Mapping[str, str]) -> tuple[Any, str]:
+        """What stands at a path, and the beginning of the answer for people.
+
+        Args:
+            path: Template.
+            names: What `{…}` in the path stands for, apart from the token.
+            params: As they are to be sent.
+
+        Raises:
+            Failure: there is no telling.
+        """
+        self._require_secrets()
+        filled = _filled(path, {**names, "token": self._secrets.get(self._authentication.secret, "")})
+        if self._authentication.kind != "login":
+            return await self._http.json(Sent(filled, {**params, **self._parameters()}, self._headers()))
+        token = await self._logged_in(instead_of=None)
+        try:
+            return await self._http.json(Sent(filled, params, self._bearer(token)))
+        except Failure as failure:
+            if failure.status != 401:
+                raise
+        token = await self._logged_in(instead_of=token)
+        return await self._http.json(Sent(filled, params, self._bearer(token)))
+
+    def _require_secrets(self) -> None:
+        for name in self._authentication.secrets():
+            if not self._secrets.get(name):
+                raise permanent(f"the secret {name!r} is not set")
+
+    def _headers(self) -> dict[str, str]:
+        us = self._authentication
+        match us.kind:
+            case "bearer":
+                return self._bearer(self._secrets[us.secret])
+            case "header":
+                return {us.header or "Authorization": _header(self._secrets[us.secret])}
+            case "device_token":
+                return {us.header or "Device-Token": _header(self._secrets[us.secret])}
+            case "basic":
+                pair = self._http.mask.add_pair(self._secrets["username"], self._secrets["password"])
+                return {us.header or "Authorization": f"Basic {pair}"}
+            case _:
+                return {}
+
+    def _parameters(self) -> dict[str, str]:
+        us = self._authentication
+        return {us.parameter: self._secrets[us.secret]} if us.kind == "query" else {}
+
+    def _bearer(self, token: str) -> dict[str, str]:
+        us = self._authentication
+        return {us.header or "Authorization": f"{us.scheme} {_header(token)}".lstrip()}
+
+    async def _logged_in(self, instead_of: str | None) -> str:
+        """A token other than the one that is refused; whoever asks at the same time gets the same."""
+        async with self._login_lock:
+            if self._token is not None and self._token != instead_of:
+                return self._token
+            self._token = None
+            if self._refusal and self._clock.now() < self._refusal[0]:
+                raise self._refusal[1]
+            self._token = await self._log_in()
+            return self._token
+
+    async def _log_in(self) -> str:
+        us = self._authentication
+        fields = zip(us.login_fields, (self._secrets["username"], self._secrets["password"]), strict=True)
+        try:
+            answer, _ = await self._http.json(Sent(us.login_path, {}, {}, body=dict(fields)))
+        except Failure as failure:
+            raise self._remembered(failure) from None
+        token = self._find_token(answer, answer) if self._find_token else None
+        if not isinstance(token, str) or not token:
+            raise transient("the login gives no token where one is expected: look at authentication.token")
+        self._http.mask.add(token)
+        return token
+
+    def _remembered(self, failure: Failure) -> Failure:
+        outcome = failure.outcome
+        told = Failure(
+            Failed(
+                reason=f"login: {outcome.reason}",
+                is_transient=outcome.is_transient,
+                retry_after_s=outcome.retry_after_s,
+                raw=outcome.raw,
+            )
+        )
+        if not outcome.is_transient:
+            self._refusal = (self._clock.now() + REFUSED_FOR, told)
+        return told
+
+
+def _header(secret: str) -> str:
+    if not secret.isascii() or not secret.isprintable():
+        raise permanent("a secret holds characters that no header can carry")
+    return secret
+
+
+def _filled(path: str, names: Mapping[str, str]) -> str:
+    """`path` with every name replaced, so that none of them becomes more than one part of the path."""
+
+    def part(name: re.Match[str]) -> str:
+        value = names[name[1]]
+        if value in ("", ".", ".."):
+            raise permanent(f"what stands for {name[0]} is no part of a path")
+        return quote(value, safe="")
+
+    return _name.sub(part, path)

@@ -1,0 +1,172 @@
+"""One bounded request: it ends in time, its answer fits in memory, and its secrets stay between the two of us."""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+import msgspec
+
+from caudal.common.domain.payloads.refusals import Unreadable, printable
+from caudal.common.domain.providers import Connection
+from caudal.common.ports import Clock
+from caudal.ingest.adapters.providers.failures import judged, permanent, retry_after_s, transient
+from caudal.ingest.adapters.providers.masking import Mask
+from caudal.ingest.domain.payloads import decode_payload
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of an answer, decompressed."""
+MAX_RAW = 2_000
+"""Characters of an answer that people are shown."""
+CONNECT_S = 5.0
+READ_S = 10.0
+"""Longest silence in the middle of an answer."""
+MAX_REDIRECTS = 3
+
+_ALL_KINDS_OF_DEFLATE = 47
+_HEADERS = {"User-Agent": "caudal", "Accept": "application/json", "Accept-Encoding": "gzip"}
+
+
+def open_http(connections: int = 100) -> httpx.AsyncClient:
+    """A client for the requests of all providers; it keeps no cookies and takes no proxy from the environment."""
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30)
+    jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.AsyncClient(limits=limits, trust_env=False, cookies=jar, follow_redirects=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sent:
+    """A request, with all its secrets."""
+
+    path: str
+    """Below the connection's address, each part of it quoted."""
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Mapping[str, str] | None = None
+    """Posted as JSON; None: a GET."""
+
+
+class Http:
+    """Requests to one provider.
+
+    Args:
+        connection: Where it is.
+        http: What carries them; its loggers are kept from writing addresses and headers.
+        clock: What dates in answers are compared with.
+        mask: Strikes out what nobody may see.
+    """
+
+    def __init__(self, connection: Connection, http: httpx.AsyncClient, clock: Clock, mask: Mask) -> None:
+        self._base, self._timeout_s = connection.base_url.rstrip("/"), connection.timeout_s
+        self._http, self._clock, self.mask = http, clock, mask
+        self._host = httpx.URL(connection.base_url).netloc.decode("ascii", "replace")
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    async def json(self, sent: Sent) -> tuple[Any, str]:
+        """What a successful answer holds, and its beginning for people; None, if it holds nothing (204).
+
+        Raises:
+            Failure: there is no such answer.
+        """
+        response, body = await self._answer(sent)
+        raw = self.mask.start_of(printable(body[: 4 * MAX_RAW].decode("utf-8", "replace")), MAX_RAW)
+        if response.status_code >= 400:
+            pause = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
+            raise judged(self._host, response.status_code, raw[:500], pause)
+        if response.status_code == 204:
+            return None, ""
+        return self._decoded(body, response, raw), raw
+
+    def _decoded(self, body: bytes, response: httpx.Response, raw: str) -> Any:
+        start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if start not in (b"{", b"[") or not start:
+            kind = printable(response.headers.get("Content-Type", "something"))[:60]
+            raise transient(f"{self._host} answers with {kind} instead of JSON", raw)
+        try:
+            return decode_payload(body)
+        except Unreadable as error:
+            raise transient(f"{self._host} gives an answer that {self.mask(error.reason)}", raw) from None
+
+    async def _answer(self, sent: Sent) -> tuple[httpx.Response, bytes]:
+        """The last answer of a chain of redirects that stays where it began."""
+        url = self._base + sent.path + (f"?{urlencode(sent.params, quote_via=quote)}" if sent.params else "")
+        for _ in range(MAX_REDIRECTS + 1):
+            response, body = await self._bounded(url, sent)
+            if not 300 <= response.status_code < 400:
+                return response, body
+            url = self._redirected(response, sent)
+        raise permanent(f"{self._host} redirects in a circle")
+
+    def _redirected(self, response: httpx.Response, sent: Sent) -> str:
+        """Where a redirect leads; our secrets go nowhere else."""
+        try:
+            here, there = response.request.url, response.request.url.join(response.headers["Location"])
+        except (KeyError, httpx.InvalidURL, ValueError):
+            raise permanent(f"{self._host} redirects to nowhere ({response.status_code})") from None
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc) or there.userinfo or sent.body is not None:
+            place = printable(f"{there.scheme}://{there.host}")[:100]
+            raise permanent(f"{self._host} redirects to {place}: set base_url, if that is where it is now")
+        return str(there)
+
+    async def _bounded(self, url: str, sent: Sent) -> tuple[httpx.Response, bytes]:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._http.send(self._request(url, sent), stream=True, auth=None)
+                try:
+                    return response, await _body(response, self._host)
+                finally:
+                    await response.aclose()
+        except (TimeoutError, httpx.TimeoutException) as error:
+            where = "cannot be reached" if isinstance(error, httpx.ConnectTimeout) else "does not answer"
+            raise transient(f"{self._host} {where} within {self._timeout_s:g} s") from None
+        except httpx.ConnectError:
+            raise transient(f"{self._host} cannot be reached") from None
+        except httpx.LocalProtocolError:
+            raise permanent(f"no such request can be sent to {self._host}: look at secrets and headers") from None
+        except httpx.TransportError as error:
+            raise transient(f"{self._host} breaks off ({type(error).__name__})") from None
+
+    def _request(self, url: str, sent: Sent) -> httpx.Request:
+        silence_s = min(READ_S, self._timeout_s)
+        timeout = httpx.Timeout(silence_s, connect=min(CONNECT_S, self._timeout_s), pool=self._timeout_s)
+        content = None if sent.body is None else msgspec.json.encode(dict(sent.body))
+        headers = {**_HEADERS, **sent.headers} | ({"Content-Type": "application/json"} if content is not None else {})
+        try:
+            return httpx.Request(
+                "GET" if content is None else "POST",
+                url,
+                headers=headers,
+                content=content,
+                extensions={"timeout": timeout.as_dict()},
+            )
+        except (httpx.InvalidURL, ValueError):
+            raise permanent(f"no such request can be sent to {self._host}: look at secrets and names") from None
+
+
+async def _body(response: httpx.Response, host: str) -> bytes:
+    """The whole body. Decompressed here, a piece at a time: what is small on the way may be huge.
+
+    Raises:
+        Failure: it is too large, or broken.
+    """
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "deflate", ""):
+        raise transient(f"{host} answers in a compression that nobody asked for")
+    inflate = zlib.decompressobj(_ALL_KINDS_OF_DEFLATE) if coding in ("gzip", "deflate") else None
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_raw():
+            body += inflate.decompress(chunk, MAX_BODY + 1 - len(body)) if inflate else chunk
+            if len(body) > MAX_BODY:
+                raise permanent(f"{host} answers with more than {MAX_BODY // 1024**2} MiB: set a smaller page_rows")
+    except zlib.error:
+        raise transient(f"{host} breaks its compression") from None
+    if inflate and not inflate.eof:
+        raise transient(f"{host} breaks off in the middle of its compression")
+    return bytes(body)
