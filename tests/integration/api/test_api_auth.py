@@ -8,7 +8,6 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
-from caudal.gateway_api.domain.permissions import Role
 from caudal.gateway_api.handlers.identity import ensure_admin, normal_email
 from integration.api.house import ApiHouse, new_client
 
@@ -151,8 +150,8 @@ class TestKeySet:
 class TestRoles:
     async def test_me_tells_what_one_may(self, api: ApiHouse) -> None:
         assert (await api.client.get("/api/auth/me")).status_code == 401
-        said = (await api.as_(Role.READER).get("/api/auth/me")).json()
-        assert said["permissions"] == ["catalog:read", "telemetry:read"]
+        said = (await api.as_("reader").get("/api/auth/me")).json()
+        assert said["permissions"] == ["points:read", "providers:read", "schemas:read", "telemetry:read"]
 
     @pytest.mark.parametrize(
         "header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b.c", "bearer x y", "ApiKey k"]

@@ -54,7 +54,7 @@ class TestCreatePoint:
     async def test_reader_may_not(self, api: ApiHouse) -> None:
         answer = await api.reader.post("/api/points/", json=WELL)
         assert answer.status_code == 403
-        assert "catalog:write" in answer.json()["error"]["message"]
+        assert "points:write" in answer.json()["error"]["message"]
 
     async def test_point_with_variables_is_there_for_other_services(self, api: ApiHouse) -> None:
         answer = await api.operator.post("/api/points/", json=WELL | {"mapping": {"values": "*"}, "max_rows": 5})
@@ -292,7 +292,7 @@ class TestJournal:
     async def test_nobody_may_not(self, api: ApiHouse) -> None:
         assert (await api.client.get("/api/points/well-1/journal/")).status_code == 401
 
-    @pytest.mark.parametrize("statement", ["delete from catalog_journal", "update catalog_journal set who = 'me'"])
+    @pytest.mark.parametrize("statement", ["delete from audit_log", "update audit_log set who = 'me'"])
     async def test_it_cannot_be_edited(self, api: ApiHouse, statement: str) -> None:
         await api.add_point()
         with pytest.raises(Exception, match="append only"):

@@ -20,12 +20,12 @@ class TestProviders:
         assert (await api.client.patch("/api/providers/acme", json={})).status_code == 401
         assert (await api.client.delete("/api/providers/acme")).status_code == 401
 
-    async def test_operator_may_look_and_nothing_else(self, api: ApiHouse) -> None:
+    async def test_reader_may_look_and_nothing_else(self, api: ApiHouse) -> None:
         await api.admin.post("/api/providers/", json=ACME)
-        assert (await api.operator.get("/api/providers/acme")).status_code == 200
-        assert (await api.operator.post("/api/providers/", json=ACME | {"code": "b"})).status_code == 403
-        assert (await api.operator.patch("/api/providers/acme", json={"active": False})).status_code == 403
-        assert (await api.operator.delete("/api/providers/acme")).status_code == 403
+        assert (await api.reader.get("/api/providers/acme")).status_code == 200
+        assert (await api.reader.post("/api/providers/", json=ACME | {"code": "b"})).status_code == 403
+        assert (await api.reader.patch("/api/providers/acme", json={"active": False})).status_code == 403
+        assert (await api.reader.delete("/api/providers/acme")).status_code == 403
 
     async def test_it_is_there_for_other_services(self, api: ApiHouse) -> None:
         answer = await api.admin.post("/api/providers/", json=ACME)
@@ -91,8 +91,8 @@ class TestProviders:
 
 
 class TestKeys:
-    async def test_nobody_and_operator_may_not(self, api: ApiHouse) -> None:
-        for client, status in ((api.client, 401), (api.operator, 403)):
+    async def test_nobody_and_reader_may_not(self, api: ApiHouse) -> None:
+        for client, status in ((api.client, 401), (api.reader, 403)):
             assert (await client.get("/api/providers/acme/keys/")).status_code == status
             assert (await client.post("/api/providers/acme/keys/")).status_code == status
             assert (await client.delete("/api/providers/acme/keys/k")).status_code == status

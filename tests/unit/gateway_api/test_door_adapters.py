@@ -22,7 +22,7 @@ from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.errors import UnsupportedMedia
-from caudal.gateway_api.domain.permissions import Caller, Role, User
+from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.entrypoints.middleware import EitherSlash
 from caudal.gateway_api.entrypoints.multipart import FilePart
@@ -194,7 +194,7 @@ class TestOrders:
     async def test_answer_wakes_who_waits_for_it_at_once(self) -> None:
         bus = MemoryBus()
         desk = OrderDesk(self.Commands(), bus, FakeClock())
-        caller = Caller(User(id="u", email="u@caudal.test", role=Role.OPERATOR))
+        caller = Caller(user="u", email="u@caudal.test", role="operator")
         order = new_order(desk, caller, "process", "meter-1")
         async with asyncio.timeout(30):
             waiting = asyncio.create_task(send(desk, order, "telemetry/meter-1/command", {}, wait_s=3600))

@@ -17,7 +17,7 @@ from caudal.gateway_api.domain.cursors import Cursor, cursor_of
 from caudal.gateway_api.domain.intervals import EARLIEST, LATEST, Range, check_interval_count, every, instant, range_of
 from caudal.gateway_api.domain.listing import order_of
 from caudal.gateway_api.domain.merging import merged, refuse_unprintable
-from caudal.gateway_api.domain.permissions import ROLES, Caller, Permission, Role, User
+from caudal.gateway_api.domain.permissions import STAFF_ONLY, Caller, Permission, Scope, effective
 from caudal.gateway_api.domain.telemetry import WindowRow
 from caudal.gateway_api.domain.uploads import format_of, safe_name
 
@@ -205,13 +205,25 @@ class TestNames:
 
 
 class TestRoles:
-    def test_readers_change_nothing_and_operators_manage_no_providers(self) -> None:
-        assert ROLES[Role.READER] == {Permission.CATALOG_READ, Permission.TELEMETRY_READ}
-        assert ROLES[Role.ADMIN] - ROLES[Role.OPERATOR] == {Permission.PROVIDERS_MANAGE}
+    ALL = frozenset(Permission)
 
-    def test_who_was_switched_off_may_nothing(self) -> None:
-        gone = Caller(User(id="1", email="a@b", role=Role.ADMIN, active=False))
-        assert not any(gone.may(permission) for permission in Permission)
+    def test_nobody_of_a_client_reaches_beyond_it_whatever_the_role_says(self) -> None:
+        assert effective(self.ALL, None) == self.ALL
+        assert effective(self.ALL, "andes") == self.ALL - STAFF_ONLY
+
+    def test_nobody_gives_what_they_lack(self) -> None:
+        reads = frozenset({Permission.POINTS_READ})
+        staff = Caller(user="1", email="a@b", role="reader", permissions=reads)
+        tenant = Caller(user="2", email="c@d", role="x", client="andes", permissions=self.ALL - STAFF_ONLY)
+        assert staff.may_grant(reads, "andes")
+        assert not staff.may_grant({Permission.POINTS_WRITE}, "andes")
+        assert tenant.may_grant(self.ALL, "andes")
+        assert not tenant.may_grant(reads, None)
+        assert not tenant.may_grant(reads, "costa")
+
+    def test_scope_of_a_client_is_that_client_and_nobodys_things_are_the_staffs(self) -> None:
+        assert [Scope("andes").sees(client) for client in ("andes", "costa", None)] == [True, False, False]
+        assert all(Scope(None).sees(client) for client in ("andes", None))
 
 
 class TestWindowRows:

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.ports import Outgoing
+from caudal.gateway_api.domain.audit import Act
 from caudal.gateway_api.domain.cursors import Cursor
 from caudal.gateway_api.domain.intake import PushClaim
 from caudal.gateway_api.domain.listing import Listing, Page
-from caudal.gateway_api.domain.permissions import ApiKey, User
+from caudal.gateway_api.domain.permissions import ApiKey, Known, User
 from caudal.gateway_api.domain.telemetry import (
     OrderedCommand,
     RawEntry,
@@ -30,7 +31,7 @@ from caudal.gateway_api.domain.telemetry import (
 class Users(Protocol):
     """People who can log in."""
 
-    async def by_id(self, user: str) -> User | None:
+    async def by_id(self, user: str) -> Known | None:
         """The user of this id."""
         ...
 
@@ -119,12 +120,20 @@ class ApiKeys(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """What one transaction did, for ever."""
+
+    def record(self, act: Act) -> None:
+        """Have `act` written down with the transaction; committed together, or not at all."""
+        ...
+
+
 # ---------------------------------------------------------------- catalog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One line of the catalog's journal."""
+    """One line of the audit log, as it is shown beside the point that it is about."""
 
     at: datetime
     who: str
@@ -141,7 +150,12 @@ class Change:
 
 
 class CatalogEdit(Protocol):
-    """One transaction on the catalog: what is changed, journalled and told is committed together."""
+    """One transaction on the catalog: what is changed, recorded and told is committed together."""
+
+    @property
+    def audit(self) -> Audit:
+        """Where what is done is written down."""
+        ...
 
     async def point(self, code: str) -> Point:
         """The point, held against other editors.
@@ -198,10 +212,6 @@ class CatalogEdit(Protocol):
 
     async def devices_of(self, provider: str) -> list[tuple[str, str]]:
         """Code and device of each point of a provider."""
-        ...
-
-    async def journal(self, change: Change) -> None:
-        """Write down who changed what."""
         ...
 
     async def tell(self, message: Outgoing, at: datetime) -> None:

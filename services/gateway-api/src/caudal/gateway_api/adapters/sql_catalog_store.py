@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from caudal.common.adapters.sql import transaction
 from caudal.common.adapters.sql_catalog import point_of, provider_of
 from caudal.common.adapters.sql_reads import Row, ask, ask_one
 from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Outgoing
+from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
-from caudal.gateway_api.adapters.tables import catalog_journal, outbox, points, providers, variables
+from caudal.gateway_api.adapters.tables import audit_log, outbox, points, providers, variables
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.ports import CatalogEdit, Change
@@ -37,8 +37,8 @@ class SqlCatalogStore:
 
     @asynccontextmanager
     async def edit(self) -> AsyncIterator[CatalogEdit]:
-        async with transaction(self._engine) as connection:
-            yield _SqlCatalogEdit(connection)
+        async with audited(self._engine) as (connection, audit):
+            yield _SqlCatalogEdit(connection, audit)
 
     async def point(self, code: str) -> Point | None:
         return _joined(await ask(self._engine, _one_point, {"wanted": code}))
@@ -70,18 +70,18 @@ class SqlCatalogStore:
 
     async def devices_of(self, point: str) -> list[str]:
         query = (
-            sa.select(catalog_journal.c.after)
-            .where(catalog_journal.c.point == point, catalog_journal.c.kind == "point")
-            .where(catalog_journal.c.after.is_not(None))
-            .order_by(catalog_journal.c.id.desc())
+            sa.select(audit_log.c.after)
+            .where(audit_log.c.point == point, audit_log.c.kind == "point")
+            .where(audit_log.c.after.is_not(None))
+            .order_by(audit_log.c.number.desc())
         )
         devices = [msgspec.json.decode(row["after"])["device"] for row in await ask(self._engine, query)]
         return list(dict.fromkeys(devices))[::-1]
 
     async def changes(self, point: str, listing: Listing) -> Page[Change]:
         newest_first = listing.order != ("at",)
-        order = catalog_journal.c.id.desc() if newest_first else catalog_journal.c.id.asc()
-        query = sa.select(catalog_journal).where(catalog_journal.c.point == point).order_by(order)
+        order = audit_log.c.number.desc() if newest_first else audit_log.c.number.asc()
+        query = sa.select(audit_log).where(audit_log.c.point == point).order_by(order)
         rows, total = await page_of(self._engine, query, listing)
         return _page([_change_of(row) for row in rows], total, listing)
 
@@ -89,8 +89,9 @@ class SqlCatalogStore:
 class _SqlCatalogEdit:
     """One open transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, audit: SqlAudit) -> None:
         self._connection = connection
+        self.audit = audit
 
     async def point(self, code: str) -> Point:
         point = await _point(self._connection, code, hold=True)
@@ -136,19 +137,6 @@ class _SqlCatalogEdit:
     async def devices_of(self, provider: str) -> list[tuple[str, str]]:
         query = sa.select(points.c.code, points.c.device).where(points.c.provider == provider)
         return [(code, device) for code, device in await self._connection.execute(query)]
-
-    async def journal(self, change: Change) -> None:
-        row = {
-            "at": change.at,
-            "who": change.who,
-            "action": change.action,
-            "kind": change.kind,
-            "point": change.point,
-            "key": change.key,
-            "before": _json(change.before),
-            "after": _json(change.after),
-        }
-        await self._connection.execute(sa.insert(catalog_journal).values(row))
 
     async def tell(self, message: Outgoing, at: datetime) -> None:
         row = {"topic": message.topic, "payload": message.payload, "retain": message.retain, "created_at": at}

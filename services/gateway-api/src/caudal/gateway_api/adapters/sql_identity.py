@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -12,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from caudal.common.adapters.sql import reading, transaction
 from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Clock
-from caudal.gateway_api.adapters.tables import api_keys, login_attempts, users
+from caudal.gateway_api.adapters.tables import api_keys, clients, login_attempts, roles, users
 from caudal.gateway_api.domain.errors import TooManyAttempts
-from caudal.gateway_api.domain.permissions import ApiKey, Role, User
+from caudal.gateway_api.domain.permissions import ApiKey, Known, Permission, User, effective, is_permission
 from caudal.gateway_api.ports import Users
 
 ATTEMPTS = 5
@@ -23,7 +25,11 @@ ATTEMPT_AGE = timedelta(minutes=15)
 """How long a failure counts."""
 
 
-_by_id = sa.select(users).where(users.c.id == sa.bindparam("wanted"))
+_by_id = (
+    sa.select(users, roles.c.permissions, clients.c.active.label("client_active"))
+    .select_from(users.join(roles, roles.c.code == users.c.role).outerjoin(clients, clients.c.code == users.c.client))
+    .where(users.c.id == sa.bindparam("wanted"))
+)
 
 
 class SqlUsers:
@@ -33,10 +39,10 @@ class SqlUsers:
         self._engine = engine
         self._clock = clock
 
-    async def by_id(self, user: str) -> User | None:
+    async def by_id(self, user: str) -> Known | None:
         async with reading(self._engine) as connection:
             row = (await connection.execute(_by_id, {"wanted": user})).mappings().one_or_none()
-        return _user_of(row) if row else None
+        return _known_of(row) if row else None
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
         async with reading(self._engine) as connection:
@@ -48,13 +54,17 @@ class SqlUsers:
             return await _is_empty(connection)
 
     async def add_first(self, user: User, password_hash: str) -> bool:
+        now = self._clock.now()
         row = {
             "id": user.id,
             "email": user.email,
+            "name": user.name,
             "password_hash": password_hash,
-            "role": user.role.value,
+            "role": user.role,
+            "client": user.client,
             "active": user.active,
-            "created_at": self._clock.now(),
+            "created_at": now,
+            "updated_at": now,
         }
         try:
             async with transaction(self._engine) as connection:
@@ -78,9 +88,9 @@ class RememberedUsers:
         self._clock = clock
         self._age = age
         self._max_entries = max_entries
-        self._known: dict[str, tuple[datetime, User | None]] = {}
+        self._known: dict[str, tuple[datetime, Known | None]] = {}
 
-    async def by_id(self, user: str) -> User | None:
+    async def by_id(self, user: str) -> Known | None:
         now = self._clock.now()
         known = self._known.get(user)
         if known is not None and timedelta(0) <= now - known[0] < self._age:
@@ -105,8 +115,21 @@ async def _is_empty(connection: AsyncConnection) -> bool:
     return (await connection.execute(sa.select(users.c.id).limit(1))).first() is None
 
 
+def _known_of(row: Mapping[Any, Any]) -> Known:
+    """Nobody of a client that was switched off is active."""
+    user = _user_of(row)
+    active = user.active and (user.client is None or bool(row["client_active"]))
+    return Known(replace(user, active=active), effective(permissions_of(row["permissions"]), user.client))
+
+
 def _user_of(row: Mapping[Any, Any]) -> User:
-    return User(id=row["id"], email=row["email"], role=Role(row["role"]), active=bool(row["active"]))
+    fields = {name: row[name] for name in ("id", "email", "role", "name", "client")}
+    return User(**fields, active=bool(row["active"]))
+
+
+def permissions_of(text: str) -> frozenset[Permission]:
+    """Permissions in a JSON list of words; words of a later version are left out."""
+    return frozenset(Permission(word) for word in msgspec.json.decode(text) if is_permission(word))
 
 
 class SqlLoginAttempts:
@@ -174,6 +197,8 @@ class SqlApiKeys:
             "digest": digest,
             "prefix": key.prefix,
             "label": key.label,
+            "permissions": '["telemetry:push"]',
+            "created_by": "",
             "created_at": at,
         }
         try:

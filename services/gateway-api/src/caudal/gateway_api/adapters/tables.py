@@ -9,16 +9,78 @@ Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 metadata = sa.MetaData()
 
+clients = sa.Table(
+    "clients",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+roles = sa.Table(
+    "roles",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("permissions", sa.Text, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""`permissions` is a JSON list of words."""
+
 users = sa.Table(
     "users",
     metadata,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("email", sa.String(254), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
     sa.Column("password_hash", sa.Text, nullable=False),
-    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("role", sa.String(64), sa.ForeignKey("roles.code", name="users_role_fkey"), nullable=False, index=True),
+    sa.Column("client", sa.String(64), sa.ForeignKey("clients.code", name="users_client_fkey"), index=True),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
 )
+"""Without a client: staff."""
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(64), sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("address", sa.String(64)),
+    sa.Column("agent", sa.String(200), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("ended_because", sa.String(32)),
+)
+"""Logins: a session is a family of refresh tokens, of which only the last one works."""
+
+refresh_tokens = sa.Table(
+    "refresh_tokens",
+    metadata,
+    sa.Column("session", sa.String(64), sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("generation", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("issued_at", UtcDateTime, nullable=False),
+)
+"""A token is used up when the next generation is there; the key lets only one be the next."""
+
+password_resets = sa.Table(
+    "password_resets",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(64), sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("address", sa.String(64)),
+    sa.Column("digest", sa.String(64), unique=True),
+    sa.Column("issued_by", sa.String(254)),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("used_at", UtcDateTime),
+)
+"""Who has forgotten a password; `digest` is there once somebody issued a token for it."""
 
 login_attempts = sa.Table(
     "gateway_login_attempts",
@@ -63,15 +125,20 @@ api_keys = sa.Table(
     "api_keys",
     metadata,
     sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column(
-        "provider", sa.String(64), sa.ForeignKey("providers.code", ondelete="CASCADE"), nullable=False, index=True
-    ),
+    sa.Column("provider", sa.String(64), sa.ForeignKey("providers.code", ondelete="CASCADE"), index=True),
+    sa.Column("device", sa.String(64), index=True),
+    sa.Column("client", sa.String(64), sa.ForeignKey("clients.code", name="api_keys_client_fkey"), index=True),
+    sa.Column("permissions", sa.Text, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False, unique=True),
     sa.Column("prefix", sa.String(32), nullable=False),
     sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("created_by", sa.String(254), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
 )
+"""`permissions` is a JSON list of words."""
 
 points = sa.Table(
     "points",
@@ -105,20 +172,26 @@ variables = sa.Table(
 )
 """`body` is the whole variable as JSON text; what lists ask for stands beside it."""
 
-catalog_journal = sa.Table(
-    "catalog_journal",
+audit_log = sa.Table(
+    "audit_log",
     metadata,
-    sa.Column("id", Number, primary_key=True, autoincrement=True),
-    sa.Column("at", UtcDateTime, nullable=False),
-    sa.Column("who", sa.String(254), nullable=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("who", sa.String(254), nullable=False, index=True),
     sa.Column("action", sa.String(32), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("key", sa.String(254), nullable=False),
+    sa.Column("client", sa.String(64), index=True),
     sa.Column("point", sa.String(64), index=True),
-    sa.Column("key", sa.String(64), nullable=False),
     sa.Column("before", sa.Text),
     sa.Column("after", sa.Text),
+    sa.Column("address", sa.String(64)),
+    sa.Column("request", sa.String(64)),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Index("ix_audit_log_kind_key", "kind", "key"),
 )
-"""Who changed what, JSON text before and after; triggers refuse any change to it."""
+"""Who did what, JSON text before and after, each line chained to the one before; triggers refuse any change to it."""
 
 outbox = sa.Table(
     "gateway_outbox",

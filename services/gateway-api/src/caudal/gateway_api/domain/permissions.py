@@ -1,40 +1,70 @@
-"""Roles as sets of permissions: data, not code."""
+"""Who somebody is and what they may do: roles are rows, made of these words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 
 class Permission(StrEnum):
     """One thing that somebody may do."""
 
-    CATALOG_READ = "catalog:read"
-    """See points, variables and providers."""
-    CATALOG_WRITE = "catalog:write"
+    POINTS_READ = "points:read"
+    """See points and variables."""
+    POINTS_WRITE = "points:write"
     """Create, change and delete points and variables, and declare meter swaps."""
-    PROVIDERS_MANAGE = "providers:manage"
-    """Create, change and delete providers and their API keys."""
+    PROVIDERS_READ = "providers:read"
+    """See providers."""
+    PROVIDERS_WRITE = "providers:write"
+    """Create, change and delete providers, their credentials and their API keys."""
     TELEMETRY_READ = "telemetry:read"
     """See readings, raw and processed, and what was rejected."""
-    TELEMETRY_OPERATE = "telemetry:operate"
+    TELEMETRY_WRITE = "telemetry:write"
     """Fold a point again and replay what was rejected."""
+    TELEMETRY_PUSH = "telemetry:push"
+    """Hand readings in: what providers' keys are for."""
     WINDOWS_RUN = "windows:run"
     """Upload, run and flush batch windows."""
+    IMPORTS_WRITE = "imports:write"
+    """Import points, variables, owners and history."""
+    SCHEMAS_READ = "schemas:read"
+    """See dynamic schemas and their records."""
+    SCHEMAS_WRITE = "schemas:write"
+    """Create, change and delete dynamic schemas."""
+    CLIENTS_READ = "clients:read"
+    """See clients; somebody of a client sees that one."""
+    CLIENTS_WRITE = "clients:write"
+    """Create, change and switch off clients."""
+    USERS_READ = "users:read"
+    """See users, owners and whom points notify."""
+    USERS_WRITE = "users:write"
+    """Create, change and switch off users; owners and notifications."""
+    ROLES_READ = "roles:read"
+    """See roles."""
+    ROLES_WRITE = "roles:write"
+    """Say what each role may do."""
+    KEYS_READ = "keys:read"
+    """See API keys, without their secrets."""
+    KEYS_WRITE = "keys:write"
+    """Make and revoke API keys."""
+    AUDIT_READ = "audit:read"
+    """See who did what."""
 
 
-class Role(StrEnum):
+STAFF_ONLY = frozenset({Permission.WINDOWS_RUN, Permission.CLIENTS_WRITE, Permission.ROLES_WRITE})
+"""What reaches beyond any one client: nobody of a client has it, whatever the role says."""
+
+ADMIN = "admin"
+"""The role that nobody can take from the platform: somebody has to be able to say what the others may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
     """What a user is to the platform."""
 
-    ADMIN = "admin"
-    OPERATOR = "operator"
-    READER = "reader"
-
-
-ROLES: dict[Role, frozenset[Permission]] = {
-    Role.ADMIN: frozenset(Permission),
-    Role.OPERATOR: frozenset(Permission) - {Permission.PROVIDERS_MANAGE},
-    Role.READER: frozenset({Permission.CATALOG_READ, Permission.TELEMETRY_READ}),
-}
-"""What each role may do."""
+    code: str
+    name: str
+    permissions: frozenset[Permission]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +74,94 @@ class User:
     id: str
     email: str
     """Lower case; unique."""
-    role: Role
+    role: str
+    """Code of a role."""
+    name: str = ""
+    client: str | None = None
+    """None: staff, who see all clients."""
     active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is asking: a user with a valid token."""
+class Known:
+    """A user, and what the role gives them."""
 
     user: User
+    permissions: frozenset[Permission]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose things a query may find."""
+
+    client: str | None
+    """None: everybody's."""
+
+    def sees(self, client: str | None) -> bool:
+        """Whether something of `client` (None: of nobody) is within it."""
+        return self.client is None or self.client == client
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from."""
+
+    address: str | None = None
+    request: str | None = None
+    """Id of the request, as it stands in the log."""
+
+
+NOWHERE = Origin()
+"""Of what we do by ourselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is asking: a user with a valid token, or a program with an API key."""
+
+    user: str
+    """Id of the user, or of the key."""
+    email: str
+    """How the caller appears in the audit log."""
+    role: str
+    client: str | None = None
+    """None: staff, who see all clients."""
+    permissions: frozenset[Permission] = frozenset()
+    session: str | None = None
+    """None: not a user who logged in."""
+    origin: Origin = NOWHERE
 
     @property
     def name(self) -> str:
         """How the caller appears in journals."""
-        return self.user.email
+        return self.email
+
+    @property
+    def scope(self) -> Scope:
+        """Whose things the caller may find."""
+        return Scope(self.client)
 
     def may(self, permission: Permission) -> bool:
-        """Whether the caller's role has this permission."""
-        return self.user.active and permission in ROLES[self.user.role]
+        """Whether the caller has this permission."""
+        return permission in self.permissions
+
+    def may_grant(self, permissions: Iterable[Permission], client: str | None) -> bool:
+        """Whether the caller may hand these permissions to somebody of `client`: nobody gives what they lack."""
+        return self.scope.sees(client) and effective(permissions, client) <= self.permissions
+
+
+def effective(permissions: Iterable[Permission], client: str | None) -> frozenset[Permission]:
+    """What is left of a role's permissions for somebody of `client` (None: staff)."""
+    granted = frozenset(permissions)
+    return granted if client is None else granted - STAFF_ONLY
+
+
+def is_permission(word: object) -> TypeGuard[str]:
+    """Whether `word` is one of ours; a later version may have written others."""
+    return isinstance(word, str) and word in _WORDS
+
+
+_WORDS = frozenset(permission.value for permission in Permission)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,12 @@
 """Who may come in, as types for the signatures of routes."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
-from caudal.gateway_api.domain.permissions import ApiKey, Caller, Permission
+from caudal.gateway_api.domain.permissions import ApiKey, Caller, Origin, Permission
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.handlers.identity import caller_of, key_holder
 
@@ -23,29 +22,51 @@ BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 KeyHeader = Annotated[str | None, Security(_api_key)]
 
 
-async def _anybody_known(door: TheDoor, bearer: BearerToken) -> Caller:
+def origin_of(request: Request) -> Origin:
+    """Where a request comes from; behind a proxy that we trust, from before it."""
+    return Origin(request.client.host if request.client else None, None)
+
+
+async def _anybody_known(door: TheDoor, request: Request, bearer: BearerToken) -> Caller:
     if bearer is None:
         raise Unauthorized("log in and send `Authorization: Bearer <token>`")
-    return await caller_of(door.identity, bearer.credentials)
+    return await caller_of(door.identity, bearer.credentials, origin_of(request))
 
 
-def _who_may(permission: Permission) -> Callable[..., Awaitable[Caller]]:
-    async def check(caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
-        if not caller.may(permission):
-            raise Forbidden(f"your role ({caller.user.role}) may not do this: it needs {permission}")
+class WhoMay:
+    """Lets callers with one permission in; a test can read from a route which one that is."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
+        """The caller, who has the permission."""
+        if not caller.may(self.permission):
+            raise Forbidden(f"your role ({caller.role}) may not do this: it needs {self.permission}")
         return caller
-
-    return check
 
 
 AnyCaller = Annotated[Caller, Depends(_anybody_known)]
 """Any user with a valid token."""
-CatalogReader = Annotated[Caller, Depends(_who_may(Permission.CATALOG_READ))]
-CatalogEditor = Annotated[Caller, Depends(_who_may(Permission.CATALOG_WRITE))]
-ProviderAdmin = Annotated[Caller, Depends(_who_may(Permission.PROVIDERS_MANAGE))]
-TelemetryReader = Annotated[Caller, Depends(_who_may(Permission.TELEMETRY_READ))]
-TelemetryOperator = Annotated[Caller, Depends(_who_may(Permission.TELEMETRY_OPERATE))]
-WindowRunner = Annotated[Caller, Depends(_who_may(Permission.WINDOWS_RUN))]
+CatalogReader = Annotated[Caller, Depends(WhoMay(Permission.POINTS_READ))]
+CatalogEditor = Annotated[Caller, Depends(WhoMay(Permission.POINTS_WRITE))]
+ProviderReader = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_READ))]
+ProviderAdmin = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_WRITE))]
+TelemetryReader = Annotated[Caller, Depends(WhoMay(Permission.TELEMETRY_READ))]
+TelemetryOperator = Annotated[Caller, Depends(WhoMay(Permission.TELEMETRY_WRITE))]
+WindowRunner = Annotated[Caller, Depends(WhoMay(Permission.WINDOWS_RUN))]
+Importer = Annotated[Caller, Depends(WhoMay(Permission.IMPORTS_WRITE))]
+SchemaReader = Annotated[Caller, Depends(WhoMay(Permission.SCHEMAS_READ))]
+SchemaEditor = Annotated[Caller, Depends(WhoMay(Permission.SCHEMAS_WRITE))]
+ClientReader = Annotated[Caller, Depends(WhoMay(Permission.CLIENTS_READ))]
+ClientEditor = Annotated[Caller, Depends(WhoMay(Permission.CLIENTS_WRITE))]
+UserReader = Annotated[Caller, Depends(WhoMay(Permission.USERS_READ))]
+UserEditor = Annotated[Caller, Depends(WhoMay(Permission.USERS_WRITE))]
+RoleReader = Annotated[Caller, Depends(WhoMay(Permission.ROLES_READ))]
+RoleEditor = Annotated[Caller, Depends(WhoMay(Permission.ROLES_WRITE))]
+KeyReader = Annotated[Caller, Depends(WhoMay(Permission.KEYS_READ))]
+KeyEditor = Annotated[Caller, Depends(WhoMay(Permission.KEYS_WRITE))]
+AuditReader = Annotated[Caller, Depends(WhoMay(Permission.AUDIT_READ))]
 
 
 async def _pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:

@@ -1,16 +1,14 @@
-"""Changing the catalog: each change is journalled, and told to the other services, in the transaction that makes it."""
+"""Changing the catalog: each change is recorded, and told to the other services, in the transaction that makes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
-
-import msgspec
 
 from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import ConfigChanged
 from caudal.common.bus.topics import TELEMETRY_CONFIG
 from caudal.common.domain.catalog import MeterSwap, Point, Provider, Variable
 from caudal.common.ports import Clock, Outgoing
+from caudal.gateway_api.domain.audit import act_of
 from caudal.gateway_api.domain.catalog_rules import (
     checked_point,
     checked_provider,
@@ -23,7 +21,7 @@ from caudal.gateway_api.domain.catalog_rules import (
 from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.handlers.outbox import OutboxRelay
-from caudal.gateway_api.ports import CatalogEdit, CatalogStore, Change
+from caudal.gateway_api.ports import CatalogEdit, CatalogStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point) -> Point
     point = checked_point(point)
     async with desk.store.edit() as edit:
         await edit.add_point(point, desk.clock.now())
-        await _journal(desk, edit, caller, "create", "point", point.code, point.code, None, point)
+        _record(desk, edit, caller, "create", "point", point.code, point.code, None, point)
         await _tell(desk, edit, point.device, point.code)
     await desk.relay.deliver_soon()
     return point
@@ -66,7 +64,7 @@ async def change_point(desk: CatalogDesk, caller: Caller, code: str, change: Cal
         before = await edit.point(code)
         after = checked_point(change(before))
         await edit.put_point(after, desk.clock.now())
-        await _journal(desk, edit, caller, "change", "point", code, code, before, after)
+        _record(desk, edit, caller, "change", "point", code, code, before, after)
         if before.device != after.device:
             await _tell(desk, edit, before.device, None)
         await _tell(desk, edit, after.device, code)
@@ -83,7 +81,7 @@ async def delete_point(desk: CatalogDesk, caller: Caller, code: str) -> None:
     async with desk.store.edit() as edit:
         point = await edit.point(code)
         await edit.remove_point(code)
-        await _journal(desk, edit, caller, "delete", "point", code, code, point, None)
+        _record(desk, edit, caller, "delete", "point", code, code, point, None)
         await _tell(desk, edit, point.device, None)
     await desk.relay.deliver_soon()
 
@@ -154,7 +152,7 @@ async def _edit_variable(
         after = checked_point(change(before))
         await edit.put_point(after, desk.clock.now())
         was, became = (next((v for v in side.variables if v.code == code), None) for side in (before, after))
-        await _journal(desk, edit, caller, action, "variable", point, code, was, became)
+        _record(desk, edit, caller, action, "variable", point, code, was, became)
         await _tell(desk, edit, after.device, point)
     await desk.relay.deliver_soon()
     return after
@@ -173,7 +171,7 @@ async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider)
     provider = checked_provider(provider)
     async with desk.store.edit() as edit:
         await edit.add_provider(provider, desk.clock.now())
-        await _journal(desk, edit, caller, "create", "provider", None, provider.code, None, provider)
+        _record(desk, edit, caller, "create", "provider", None, provider.code, None, provider)
     return provider
 
 
@@ -190,7 +188,7 @@ async def change_provider(
         before = await edit.provider(code)
         after = checked_provider(change(before))
         await edit.put_provider(after, desk.clock.now())
-        await _journal(desk, edit, caller, "change", "provider", None, code, before, after)
+        _record(desk, edit, caller, "change", "provider", None, code, before, after)
         for point, device in await edit.devices_of(code):
             await _tell(desk, edit, device, point)
     await desk.relay.deliver_soon()
@@ -207,13 +205,13 @@ async def delete_provider(desk: CatalogDesk, caller: Caller, code: str) -> None:
     async with desk.store.edit() as edit:
         provider = await edit.provider(code)
         await edit.remove_provider(code)
-        await _journal(desk, edit, caller, "delete", "provider", None, code, provider, None)
+        _record(desk, edit, caller, "delete", "provider", None, code, provider, None)
 
 
 # ---------------------------------------------------------------- what every change does
 
 
-async def _journal(
+def _record(
     desk: CatalogDesk,
     edit: CatalogEdit,
     caller: Caller,
@@ -224,21 +222,7 @@ async def _journal(
     before: object,
     after: object,
 ) -> None:
-    change = Change(
-        at=desk.clock.now(),
-        who=caller.name,
-        action=action,
-        kind=kind,
-        point=point,
-        key=key,
-        before=_plain(before),
-        after=_plain(after),
-    )
-    await edit.journal(change)
-
-
-def _plain(entry: object) -> dict[str, Any] | None:
-    return None if entry is None else msgspec.to_builtins(entry)
+    edit.audit.record(act_of(caller, desk.clock.now(), action, kind, key, before, after, point=point))
 
 
 async def _tell(desk: CatalogDesk, edit: CatalogEdit, device: str, point: str | None) -> None:

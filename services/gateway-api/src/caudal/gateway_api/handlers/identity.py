@@ -9,7 +9,7 @@ from uuid import uuid4
 from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.domain.errors import Unauthorized
-from caudal.gateway_api.domain.permissions import ApiKey, Caller, Role, User
+from caudal.gateway_api.domain.permissions import ADMIN, NOWHERE, ApiKey, Caller, Origin, User
 from caudal.gateway_api.ports import ApiKeys, CatalogStore, LoginAttempts, Passwords, Tokens, Users
 
 KEY_MARK = "caudal_"
@@ -35,7 +35,7 @@ class LoggedIn:
 
     token: str
     expires_at: datetime
-    user: User
+    caller: Caller
 
 
 async def log_in(identity: Identity, email: str, password: str, address: str) -> LoggedIn:
@@ -53,19 +53,28 @@ async def log_in(identity: Identity, email: str, password: str, address: str) ->
         raise Unauthorized("email or password is wrong")
     await identity.attempts.succeeded(attempt, account)
     user = found[0]
-    return LoggedIn(*identity.tokens.issued(user.id), user)
+    token, expires_at = identity.tokens.issued(user.id)
+    return LoggedIn(token, expires_at, await caller_of(identity, token))
 
 
-async def caller_of(identity: Identity, token: str) -> Caller:
+async def caller_of(identity: Identity, token: str, origin: Origin = NOWHERE) -> Caller:
     """Who holds this token.
 
     Raises:
         Unauthorized: nobody, or somebody who may no longer come in.
     """
-    user = await identity.users.by_id(identity.tokens.subject_of(token))
-    if user is None or not user.active:
+    known = await identity.users.by_id(identity.tokens.subject_of(token))
+    if known is None or not known.user.active:
         raise Unauthorized("the token is not valid")
-    return Caller(user)
+    user = known.user
+    return Caller(
+        user=user.id,
+        email=user.email,
+        role=user.role,
+        client=user.client,
+        permissions=known.permissions,
+        origin=origin,
+    )
 
 
 async def ensure_admin(identity: Identity, email: str, password: str | None) -> str | None:
@@ -73,7 +82,7 @@ async def ensure_admin(identity: Identity, email: str, password: str | None) -> 
     if not await identity.users.is_empty():
         return None
     chosen = secrets.token_urlsafe(12) if password is None else password
-    user = User(id=uuid4().hex, email=normal_email(email), role=Role.ADMIN)
+    user = User(id=uuid4().hex, email=normal_email(email), role=ADMIN)
     added = await identity.users.add_first(user, await identity.passwords.hashed(chosen))
     return chosen if added and password is None else None
 

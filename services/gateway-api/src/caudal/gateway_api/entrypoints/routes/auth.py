@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from caudal.gateway_api.domain.permissions import ROLES, User
+from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.entrypoints.access import AnyCaller
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
@@ -24,14 +24,14 @@ async def login(door: TheDoor, request: Request, body: LoginBody) -> Response:
     """Give a token for an email and a password."""
     address = request.client.host if request.client else "unknown"
     came_in = await log_in(door.identity, body.email, body.password, address)
-    said = LoginAnswer(came_in.token, "Bearer", came_in.expires_at, _shown(came_in.user))
+    said = LoginAnswer(came_in.token, "Bearer", came_in.expires_at, _shown(came_in.caller))
     return answer(said, headers={"Cache-Control": "no-store"})
 
 
 @auth.get("/api/auth/me", response_model=UserAnswer)
 async def me(caller: AnyCaller) -> Response:
     """Tell who the token is for."""
-    return answer(_shown(caller.user))
+    return answer(_shown(caller))
 
 
 @auth.get("/.well-known/jwks.json")
@@ -40,5 +40,5 @@ async def key_set(door: TheDoor) -> dict[str, Any]:
     return door.identity.tokens.key_set()
 
 
-def _shown(user: User) -> UserAnswer:
-    return UserAnswer(user.id, user.email, user.role, sorted(ROLES[user.role]))
+def _shown(caller: Caller) -> UserAnswer:
+    return UserAnswer(caller.user, caller.email, caller.role, caller.client, sorted(caller.permissions))

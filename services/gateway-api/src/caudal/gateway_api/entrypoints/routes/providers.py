@@ -6,7 +6,7 @@ from fastapi import Depends, Response
 
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.lists import PROVIDERS
-from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin
+from caudal.gateway_api.entrypoints.access import ProviderAdmin, ProviderReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
@@ -21,7 +21,7 @@ providers = room("providers")
 
 @providers.get("/api/providers/", response_model=Listed[ProviderBody], responses=AS_FILE)
 async def list_providers(
-    door: TheDoor, _caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(PROVIDERS))]
+    door: TheDoor, _caller: ProviderReader, asked: Annotated[Asked, Depends(asked_for(PROVIDERS))]
 ) -> Response:
     """List providers."""
     return await listed(asked, door.catalog.store.providers)
@@ -34,7 +34,7 @@ async def add_provider(door: TheDoor, caller: ProviderAdmin, body: ProviderBody)
 
 
 @providers.get("/api/providers/{code}", response_model=ProviderBody)
-async def get_provider(door: TheDoor, _caller: CatalogReader, code: Id) -> Response:
+async def get_provider(door: TheDoor, _caller: ProviderReader, code: Id) -> Response:
     """Show a provider."""
     provider = await door.catalog.store.provider(code)
     if provider is None:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from caudal.gateway_api.domain.permissions import Role
 from caudal.gateway_api.entrypoints.schemas.common import Body, Text
 
 
@@ -27,7 +26,8 @@ class UserAnswer:
 
     id: str
     email: str
-    role: Role
+    role: str
+    client: str | None
     permissions: list[str]
 
 
