@@ -222,7 +222,7 @@ class ProviderClient(Protocol):
     def history(self, question: Question) -> AsyncIterator[Outcome]:
         """What was measured from `start` to before `end`, page by page; ends after the first `Failed`.
 
-        Every page says in `complete_until` how far a cursor may move once the page is kept: up to there the provider has
-        no more at the moment, though a device may still hand it older values. Stretches without values are `NoData`.
+        Every page says in `complete_until` how far a cursor may move once the page is kept: up to there the provider
+        has no more at the moment, though a device may still hand it older values. A stretch without values is `NoData`.
         """
         ...
