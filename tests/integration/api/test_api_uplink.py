@@ -12,7 +12,7 @@ from caudal.common.bus.contents import unpacked
 from caudal.common.bus.messages import Push
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.handlers import intake
-from caudal.gateway_api.main import KEEP_PUSHES
+from caudal.gateway_api.main import KEEP_REPEATS
 from integration.api.house import NOW, ApiHouse
 
 BODY = {"device": "meter-1", "measured_at": "2026-03-02T09:00:00Z", "values": {"flow": 0}}
@@ -133,7 +133,7 @@ class TestPush:
         monkeypatch.setattr(api.bus, "publish", silent)
         answer = await api.with_key(key).post(PATH, json=BODY, headers={"Idempotency-Key": "k"})
         assert answer.status_code == 503
-        assert await api.rows("select * from gateway_pushes") == []
+        assert await api.rows("select * from gateway_repeats") == []
 
 
 class TestIdempotencyKey:
@@ -176,7 +176,7 @@ class TestIdempotencyKey:
         headers = {"Idempotency-Key": "order 1"}
         first = (await api.with_key(key).post(PATH, json=BODY, headers=headers)).json()["id"]
         async with api.engine.begin() as connection:
-            await connection.exec_driver_sql("update gateway_pushes set state = 'claimed'")
+            await connection.exec_driver_sql("update gateway_repeats set state = 'claimed'")
         api.clock.advance(seconds=31)
         again = await api.with_key(key).post(PATH, json=BODY, headers=headers)
         assert again.json()["id"] == first
@@ -187,7 +187,7 @@ class TestIdempotencyKey:
         headers = {"Idempotency-Key": "order 1"}
         await api.with_key(key).post(PATH, json=BODY, headers=headers)
         now = api.clock.advance(hours=25)
-        assert await api.house.pushes.expire(now, KEEP_PUSHES) == 1
+        assert await api.house.repeats.expire(now, KEEP_REPEATS) == 1
         assert (await api.with_key(key).post(PATH, json={}, headers=headers)).status_code == 202
 
     @pytest.mark.parametrize("text", ["", "x" * 256, "caf\u00e9", "a\tb"])

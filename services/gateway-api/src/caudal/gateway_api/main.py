@@ -21,8 +21,9 @@ from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.signing_key import kept_signing_key, signing_key
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
 from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlApiKeys, SqlLoginAttempts, SqlUsers
-from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlPushes, SqlUploads
+from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlUploads
 from caudal.gateway_api.adapters.sql_ledger import SqlLedger
+from caudal.gateway_api.adapters.sql_repeats import SqlRepeats
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
@@ -33,6 +34,7 @@ from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.figures import Figures
 from caudal.gateway_api.handlers.identity import Identity, create_key, ensure_admin
 from caudal.gateway_api.handlers.intake import Intake
+from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.handlers.series import SeriesDesk
@@ -43,7 +45,7 @@ from caudal.gateway_api.settings import GatewaySettings
 NAME = "gateway-api"
 VERSION_TABLE = "alembic_version_gateway_api"
 
-KEEP_PUSHES = timedelta(days=1)
+KEEP_REPEATS = timedelta(days=1)
 """How long an Idempotency-Key is remembered."""
 KEEP_ORDERS = timedelta(days=30)
 """How long the answer to an order can be asked for."""
@@ -56,7 +58,7 @@ class House:
     door: Door
     relay: OutboxRelay
     orders: OrderDesk
-    pushes: SqlPushes
+    repeats: SqlRepeats
     commands: SqlCommands
 
 
@@ -79,7 +81,7 @@ async def build(service: Service) -> None:
     bus.subscribe(answers(house.orders))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("outbox", run=partial(tell, house.relay), restart=True)
-    kept = ((house.pushes, KEEP_PUSHES), (house.commands, KEEP_ORDERS))
+    kept = ((house.repeats, KEEP_REPEATS), (house.commands, KEEP_ORDERS))
     service.part("tidy", run=partial(tidy, kept, clock), restart=True)
     app = create_app(house.door, bounds(settings), service.registry)
     service.serve(app, settings.api_host, settings.api_port, metrics_path="/metrics/prometheus")
@@ -96,7 +98,8 @@ def furnish(
 ) -> House:
     """Adapters and handlers, put together."""
     catalog, ledger = SqlCatalogStore(engine), SqlLedger(engine)
-    pushes, commands = SqlPushes(engine), SqlCommands(engine)
+    repeats, commands = SqlRepeats(engine), SqlCommands(engine)
+    once = OnceDesk(repeats, clock)
     relay = OutboxRelay(SqlOutbox(engine), publisher)
     orders = OrderDesk(commands, publisher, clock)
     windows = WindowDesk(
@@ -110,13 +113,14 @@ def furnish(
     door = Door(
         identity=identity_of(settings, data_dir, engine, clock),
         catalog=CatalogDesk(catalog, relay, clock),
-        intake=Intake(catalog, pushes, publisher, clock),
+        intake=Intake(catalog, once, publisher, clock),
         telemetry=TelemetryDesk(catalog, ledger, orders, publisher, clock, settings.order_wait_s),
         series=SeriesDesk(store, clock, timedelta(days=retention_days)),
         windows=windows,
+        once=once,
         figures=Figures(ledger, windows),
     )
-    return House(door, relay, orders, pushes, commands)
+    return House(door, relay, orders, repeats, commands)
 
 
 def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock) -> Identity:

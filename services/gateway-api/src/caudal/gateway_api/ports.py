@@ -11,9 +11,9 @@ from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.audit import Act
 from caudal.gateway_api.domain.cursors import Cursor
-from caudal.gateway_api.domain.intake import PushClaim
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import ApiKey, Known, User
+from caudal.gateway_api.domain.repeats import Attempt, Claim
 from caudal.gateway_api.domain.telemetry import (
     OrderedCommand,
     RawEntry,
@@ -316,19 +316,19 @@ class Ledger(Protocol):
         ...
 
 
-class Pushes(Protocol):
-    """Idempotency-Keys that providers used in the last day."""
+class Repeats(Protocol):
+    """Idempotency-Keys that were used in the last day, and what was answered."""
 
-    async def claim(self, provider: str, key: str, digest: str, push: str, at: datetime) -> PushClaim:
+    async def claim(self, attempt: Attempt, id: str, at: datetime) -> Claim:
         """What is known of the key; nobody, or nobody alive, holding it, it is the asker's from now on."""
         ...
 
-    async def published(self, provider: str, key: str) -> None:
-        """The broker has it."""
+    async def done(self, attempt: Attempt, answer: str) -> None:
+        """Keep what was answered."""
         ...
 
-    async def release(self, provider: str, key: str, push: str) -> None:
-        """It could not be published: the next may try."""
+    async def release(self, attempt: Attempt, id: str) -> None:
+        """It could not be done: the next may try."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What the door keeps for itself in SQL: Idempotency-Keys, messages to be told, orders and uploads."""
+"""What the door keeps for itself in SQL: messages to be told, orders and uploads."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,79 +6,13 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading, transaction
 from caudal.common.ports import Outgoing
-from caudal.gateway_api.adapters.tables import commands, outbox, pushes, uploads
-from caudal.gateway_api.domain.intake import PushClaim, PushState
+from caudal.gateway_api.adapters.tables import commands, outbox, uploads
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.ports import Upload
-
-ABANDONED_AFTER = timedelta(seconds=30)
-"""A push that was claimed so long ago and is not published was given up by a crash."""
-
-
-class SqlPushes:
-    """Idempotency-Keys of pushes; of any number that come at once with one key, one gets it."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-
-    async def claim(self, provider: str, key: str, digest: str, push: str, at: datetime) -> PushClaim:
-        row = {
-            "provider": provider,
-            "key": key,
-            "id": push,
-            "digest": digest,
-            "state": PushState.CLAIMED.value,
-            "claimed_at": at,
-        }
-        async with transaction(self._engine) as connection:
-            if await _insert_unless_there(connection, row):
-                return _claim_of(row, is_ours=True)
-            query = sa.select(pushes).where(_push_is(provider, key)).with_for_update()
-            standing = dict((await connection.execute(query)).mappings().one())
-            abandoned = standing["state"] == PushState.CLAIMED and standing["claimed_at"] <= at - ABANDONED_AFTER
-            if abandoned and standing["digest"] == digest:
-                # The same id again, so that what may have been published is recognised.
-                await connection.execute(sa.update(pushes).where(_push_is(provider, key)).values(claimed_at=at))
-                return _claim_of(standing, is_ours=True)
-        return _claim_of(standing, is_ours=False)
-
-    async def published(self, provider: str, key: str) -> None:
-        statement = sa.update(pushes).where(_push_is(provider, key)).values(state=PushState.PUBLISHED.value)
-        async with transaction(self._engine) as connection:
-            await connection.execute(statement)
-
-    async def release(self, provider: str, key: str, push: str) -> None:
-        mine = sa.and_(_push_is(provider, key), pushes.c.id == push, pushes.c.state == PushState.CLAIMED.value)
-        async with transaction(self._engine) as connection:
-            await connection.execute(sa.delete(pushes).where(mine))
-
-    async def expire(self, now: datetime, age: timedelta) -> int:
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(sa.delete(pushes).where(pushes.c.claimed_at < now - age))).rowcount
-
-
-def _push_is(provider: str, key: str) -> sa.ColumnElement[bool]:
-    return sa.and_(pushes.c.provider == provider, pushes.c.key == key)
-
-
-async def _insert_unless_there(connection: AsyncConnection, row: dict[str, Any]) -> bool:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return (await connection.execute(insert(pushes).values(row).on_conflict_do_nothing())).rowcount > 0
-
-
-def _claim_of(row: Mapping[str, Any], is_ours: bool) -> PushClaim:
-    return PushClaim(
-        id=row["id"],
-        digest=row["digest"],
-        state=PushState(row["state"]),
-        claimed_at=row["claimed_at"],
-        is_ours=is_ours,
-    )
 
 
 class SqlOutbox:

@@ -203,17 +203,18 @@ outbox = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
-pushes = sa.Table(
-    "gateway_pushes",
+repeats = sa.Table(
+    "gateway_repeats",
     metadata,
-    sa.Column("provider", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(80), primary_key=True),
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("id", sa.String(64), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("claimed_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("answer", sa.Text),
 )
-"""Idempotency-Keys of the last day."""
+"""Idempotency-Keys of the last day, and what was answered."""
 
 commands = sa.Table(
     "gateway_commands",

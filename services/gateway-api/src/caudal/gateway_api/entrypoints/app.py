@@ -26,6 +26,10 @@ ROOMS = (auth, points, variables, providers, uplink, series, readings, windows, 
 DESCRIPTION = """\
 Log in with `POST /api/auth/login` and send the token as `Authorization: Bearer <token>`; providers push with
 `X-API-Key`. Times are RFC 3339 with a zone. Every error has one shape: `{"error": {"code", "message", "fields"}}`.
+
+Lists have `search`, filters, `order`, `page` and `page_size`, and come as a file with `format=csv`. What can be changed
+has an `ETag`; with `If-Match` a change is refused (412) when somebody else was faster. A POST that creates takes an
+`Idempotency-Key`: however often it comes within a day, one thing is made.
 """
 MULTIPART_OVERHEAD = 65_536
 """Bytes of an upload's body that are not the file."""
@@ -77,9 +81,9 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(bounds.cors_origins),
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key"],
-            expose_headers=["Retry-After", "Content-Disposition"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-API-Key"],
+            expose_headers=["ETag", "Retry-After", "Content-Disposition"],
             max_age=600,
         )
     app.add_middleware(SafeHeaders)

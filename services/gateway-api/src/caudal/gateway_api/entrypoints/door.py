@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.identity import Identity
 from caudal.gateway_api.handlers.intake import Intake
+from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.windows import WindowDesk
@@ -24,6 +25,7 @@ class Door:
     telemetry: TelemetryDesk
     series: SeriesDesk
     windows: WindowDesk
+    once: OnceDesk
     figures: Callable[[], Awaitable[dict[str, float | None]]]
     """What `GET /metrics` answers."""
 

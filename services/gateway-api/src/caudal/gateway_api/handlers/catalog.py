@@ -20,6 +20,7 @@ from caudal.gateway_api.domain.catalog_rules import (
 )
 from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.ports import CatalogEdit, CatalogStore
 
@@ -52,16 +53,20 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point) -> Point
     return point
 
 
-async def change_point(desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Point], Point]) -> Point:
+async def change_point(
+    desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Point], Point], expected: Expected = ANY
+) -> Point:
     """Put `change(point)` in the place of a point; the code stays.
 
     Raises:
         NotFound: there is no such point.
+        Stale: it is not what the caller has seen.
         Conflict: the new device is another point's.
         InvalidInput: a field cannot be used, or the provider is unknown.
     """
     async with desk.store.edit() as edit:
         before = await edit.point(code)
+        expected.check(before)
         after = checked_point(change(before))
         await edit.put_point(after, desk.clock.now())
         _record(desk, edit, caller, "change", "point", code, code, before, after)
@@ -72,7 +77,7 @@ async def change_point(desk: CatalogDesk, caller: Caller, code: str, change: Cal
     return after
 
 
-async def delete_point(desk: CatalogDesk, caller: Caller, code: str) -> None:
+async def delete_point(desk: CatalogDesk, caller: Caller, code: str, expected: Expected = ANY) -> None:
     """Remove a point with its variables; its readings stay in the ledger.
 
     Raises:
@@ -80,6 +85,7 @@ async def delete_point(desk: CatalogDesk, caller: Caller, code: str) -> None:
     """
     async with desk.store.edit() as edit:
         point = await edit.point(code)
+        expected.check(point)
         await edit.remove_point(code)
         _record(desk, edit, caller, "delete", "point", code, code, point, None)
         await _tell(desk, edit, point.device, None)
@@ -104,27 +110,41 @@ async def create_variable(desk: CatalogDesk, caller: Caller, point: str, variabl
 
 
 async def change_variable(
-    desk: CatalogDesk, caller: Caller, point: str, code: str, change: Callable[[Variable], Variable]
+    desk: CatalogDesk,
+    caller: Caller,
+    point: str,
+    code: str,
+    change: Callable[[Variable], Variable],
+    expected: Expected = ANY,
 ) -> Variable:
     """Put `change(variable)` in the place of a point's variable; the code stays.
 
     Raises:
         NotFound: there is no such point, or it has no such variable.
+        Stale: it is not what the caller has seen.
         InvalidInput: a field cannot be used.
     """
-    after = await _edit_variable(
-        desk, caller, point, code, "change", lambda before: with_changed_variable(before, code, change)
-    )
+
+    def changed(before: Point) -> Point:
+        expected.check(variable_in(before, code))
+        return with_changed_variable(before, code, change)
+
+    after = await _edit_variable(desk, caller, point, code, "change", changed)
     return variable_in(after, code)
 
 
-async def delete_variable(desk: CatalogDesk, caller: Caller, point: str, code: str) -> None:
+async def delete_variable(desk: CatalogDesk, caller: Caller, point: str, code: str, expected: Expected = ANY) -> None:
     """Remove a variable from a point; its readings stay in the ledger.
 
     Raises:
         NotFound: there is no such point, or it has no such variable.
     """
-    await _edit_variable(desk, caller, point, code, "delete", lambda before: without_variable(before, code))
+
+    def without(before: Point) -> Point:
+        expected.check(variable_in(before, code))
+        return without_variable(before, code)
+
+    await _edit_variable(desk, caller, point, code, "delete", without)
 
 
 async def swap_meter(desk: CatalogDesk, caller: Caller, point: str, code: str, swap: MeterSwap) -> Variable:
@@ -176,7 +196,7 @@ async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider)
 
 
 async def change_provider(
-    desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Provider], Provider]
+    desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Provider], Provider], expected: Expected = ANY
 ) -> Provider:
     """Put `change(provider)` in the place of a provider; the code stays. Its points are told as changed.
 
@@ -186,6 +206,7 @@ async def change_provider(
     """
     async with desk.store.edit() as edit:
         before = await edit.provider(code)
+        expected.check(before)
         after = checked_provider(change(before))
         await edit.put_provider(after, desk.clock.now())
         _record(desk, edit, caller, "change", "provider", None, code, before, after)
@@ -195,7 +216,7 @@ async def change_provider(
     return after
 
 
-async def delete_provider(desk: CatalogDesk, caller: Caller, code: str) -> None:
+async def delete_provider(desk: CatalogDesk, caller: Caller, code: str, expected: Expected = ANY) -> None:
     """Remove a provider and its keys.
 
     Raises:
@@ -204,6 +225,7 @@ async def delete_provider(desk: CatalogDesk, caller: Caller, code: str) -> None:
     """
     async with desk.store.edit() as edit:
         provider = await edit.provider(code)
+        expected.check(provider)
         await edit.remove_provider(code)
         _record(desk, edit, caller, "delete", "provider", None, code, provider, None)
 

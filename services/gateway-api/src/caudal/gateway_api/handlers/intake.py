@@ -11,14 +11,13 @@ from caudal.common.bus.topics import PROVIDER_PUSH
 from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.gateway_api.domain.errors import Forbidden
-from caudal.gateway_api.domain.intake import PushClaim, PushState, digest_of
 from caudal.gateway_api.domain.permissions import ApiKey
-from caudal.gateway_api.ports import CatalogStore, Pushes
+from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
+from caudal.gateway_api.handlers.once import OnceDesk, once
+from caudal.gateway_api.ports import CatalogStore
 
 PUSH_S = 8.0
 """From a whole body to its answer, whatever the broker does."""
-MAX_KEY_LENGTH = 255
-"""Of an Idempotency-Key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Intake:
     """The ports that taking pushes in needs."""
 
     catalog: CatalogStore
-    pushes: Pushes
+    once: OnceDesk
     publisher: Publisher
     clock: Clock
 
@@ -43,13 +42,17 @@ async def take_push(intake: Intake, key: ApiKey, provider: str, body: bytes, ide
     """
     await _check_provider(intake, key, provider)
     check_json(body)
+
+    async def publish(push: str) -> str:
+        await _publish(intake, provider, push, body)
+        return push
+
     try:
         async with asyncio.timeout(PUSH_S):
             if idempotency_key is None:
-                push = uuid4().hex
-                await _publish(intake, provider, push, body)
-                return push
-            return await _take_once(intake, provider, body, checked_key(idempotency_key))
+                return await publish(uuid4().hex)
+            attempt = Attempt(owner=f"provider/{provider}", key=checked_key(idempotency_key), digest=digest_of(body))
+            return await once(intake.once, attempt, publish)
     except TimeoutError as error:
         raise Transient("the broker did not acknowledge the push in time", retry_after_s=5.0) from error
 
@@ -74,42 +77,6 @@ def check_json(body: bytes) -> None:
         decode_any(body.lstrip())
     except InvalidInput as error:
         raise InvalidInput("body" if error.field == "payload" else error.field, error.reason) from error
-
-
-def checked_key(key: str) -> str:
-    """`key`, if it may be an Idempotency-Key.
-
-    Raises:
-        InvalidInput: it is empty, too long or unprintable.
-    """
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
-        raise InvalidInput("Idempotency-Key", f"must be 1 to {MAX_KEY_LENGTH} printable ASCII characters")
-    return key
-
-
-async def _take_once(intake: Intake, provider: str, body: bytes, key: str) -> str:
-    digest, pause_s = digest_of(body), 0.01
-    while True:
-        claim = await intake.pushes.claim(provider, key, digest, uuid4().hex, intake.clock.now())
-        if claim.digest != digest:
-            raise InvalidInput("Idempotency-Key", "came with another body before")
-        if claim.is_ours:
-            await _publish_claimed(intake, provider, key, claim, body)
-            return claim.id
-        if claim.state is PushState.PUBLISHED:
-            return claim.id
-        # Somebody else is publishing it at this moment, perhaps in another process.
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, 0.5)
-
-
-async def _publish_claimed(intake: Intake, provider: str, key: str, claim: PushClaim, body: bytes) -> None:
-    try:
-        await _publish(intake, provider, claim.id, body)
-    except BaseException:
-        await asyncio.shield(intake.pushes.release(provider, key, claim.id))
-        raise
-    await intake.pushes.published(provider, key)
 
 
 async def _publish(intake: Intake, provider: str, push: str, body: bytes) -> None:

@@ -8,9 +8,10 @@ from fastapi import Depends, Response
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
-from caudal.gateway_api.entrypoints.answers import answer, room
+from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
+from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.catalog import (
     MeterSwapBody,
     PointBody,
@@ -34,9 +35,13 @@ async def list_points(
 
 
 @points.post("/api/points/", status_code=201, response_model=PointBody)
-async def add_point(door: TheDoor, caller: CatalogEditor, body: PointBody) -> Response:
+async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body: PointBody) -> Response:
     """Add a point, with variables if they are given."""
-    return answer(await create_point(door.catalog, caller, body.point()), 201)
+
+    async def make() -> Response:
+        return shown(await create_point(door.catalog, caller, body.point()), 201)
+
+    return await create(make)
 
 
 @points.get("/api/points/{code}", response_model=PointBody)
@@ -45,19 +50,19 @@ async def get_point(door: TheDoor, _caller: CatalogReader, code: Id) -> Response
     point = await door.catalog.store.point(code)
     if point is None:
         raise NotFound("point", code)
-    return answer(point)
+    return shown(point)
 
 
 @points.patch("/api/points/{code}", response_model=PointBody)
-async def patch_point(door: TheDoor, caller: CatalogEditor, code: Id, body: PointPatch) -> Response:
+async def patch_point(door: TheDoor, caller: CatalogEditor, code: Id, expected: IfMatch, body: PointPatch) -> Response:
     """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
-    return answer(await change_point(door.catalog, caller, code, body.applied))
+    return shown(await change_point(door.catalog, caller, code, body.applied, expected))
 
 
 @points.delete("/api/points/{code}", status_code=204)
-async def remove_point(door: TheDoor, caller: CatalogEditor, code: Id) -> Response:
+async def remove_point(door: TheDoor, caller: CatalogEditor, code: Id, expected: IfMatch) -> Response:
     """Delete a point with its variables; its readings stay in the ledger."""
-    await delete_point(door.catalog, caller, code)
+    await delete_point(door.catalog, caller, code, expected)
     return Response(status_code=204)
 
 
@@ -70,7 +75,13 @@ async def point_journal(
 
 
 @points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=PointVariableBody)
-async def declare_meter_swap(door: TheDoor, caller: CatalogEditor, code: Id, body: MeterSwapBody) -> Response:
+async def declare_meter_swap(
+    door: TheDoor, caller: CatalogEditor, code: Id, create: Creating, body: MeterSwapBody
+) -> Response:
     """Declare that a meter was replaced; fold the point again (`/api/telemetry/process/`) when it lies in the past."""
-    swapped = await swap_meter(door.catalog, caller, code, body.variable, body.swap())
-    return answer(PointVariable.of(code, swapped), 201)
+
+    async def make() -> Response:
+        swapped = await swap_meter(door.catalog, caller, code, body.variable, body.swap())
+        return shown(PointVariable.of(code, swapped), 201, version=swapped)
+
+    return await create(make)

@@ -7,9 +7,10 @@ from fastapi import Depends, Response
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.lists import PROVIDERS
 from caudal.gateway_api.entrypoints.access import ProviderAdmin, ProviderReader
-from caudal.gateway_api.entrypoints.answers import answer, room
+from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
+from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.auth import KeyAnswer, NewKeyAnswer
 from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, ProviderBody, ProviderPatch
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
@@ -28,9 +29,13 @@ async def list_providers(
 
 
 @providers.post("/api/providers/", status_code=201, response_model=ProviderBody)
-async def add_provider(door: TheDoor, caller: ProviderAdmin, body: ProviderBody) -> Response:
+async def add_provider(door: TheDoor, caller: ProviderAdmin, create: Creating, body: ProviderBody) -> Response:
     """Add a provider."""
-    return answer(await create_provider(door.catalog, caller, body.provider()), 201)
+
+    async def make() -> Response:
+        return shown(await create_provider(door.catalog, caller, body.provider()), 201)
+
+    return await create(make)
 
 
 @providers.get("/api/providers/{code}", response_model=ProviderBody)
@@ -39,19 +44,21 @@ async def get_provider(door: TheDoor, _caller: ProviderReader, code: Id) -> Resp
     provider = await door.catalog.store.provider(code)
     if provider is None:
         raise NotFound("provider", code)
-    return answer(provider)
+    return shown(provider)
 
 
 @providers.patch("/api/providers/{code}", response_model=ProviderBody)
-async def patch_provider(door: TheDoor, caller: ProviderAdmin, code: Id, body: ProviderPatch) -> Response:
+async def patch_provider(
+    door: TheDoor, caller: ProviderAdmin, code: Id, expected: IfMatch, body: ProviderPatch
+) -> Response:
     """Change what is named; the rest stays."""
-    return answer(await change_provider(door.catalog, caller, code, body.applied))
+    return shown(await change_provider(door.catalog, caller, code, body.applied, expected))
 
 
 @providers.delete("/api/providers/{code}", status_code=204)
-async def remove_provider(door: TheDoor, caller: ProviderAdmin, code: Id) -> Response:
+async def remove_provider(door: TheDoor, caller: ProviderAdmin, code: Id, expected: IfMatch) -> Response:
     """Delete a provider and its keys; not while points belong to it."""
-    await delete_provider(door.catalog, caller, code)
+    await delete_provider(door.catalog, caller, code, expected)
     return Response(status_code=204)
 
 
@@ -64,11 +71,17 @@ async def list_keys(door: TheDoor, _caller: ProviderAdmin, code: Id) -> Response
 
 
 @providers.post("/api/providers/{code}/keys/", status_code=201, response_model=NewKeyAnswer)
-async def add_key(door: TheDoor, _caller: ProviderAdmin, code: Id, body: KeyBody | None = None) -> Response:
+async def add_key(
+    door: TheDoor, _caller: ProviderAdmin, code: Id, create: Creating, body: KeyBody | None = None
+) -> Response:
     """Make a key for a provider; this answer is the only one that shows it."""
-    key, secret = await create_key(door.identity, code, body.label if body else "")
-    said = NewKeyAnswer(key.id, key.provider, key.prefix, key.label, secret)
-    return answer(said, 201, headers={"Cache-Control": "no-store"})
+
+    async def make() -> Response:
+        key, secret = await create_key(door.identity, code, body.label if body else "")
+        said = NewKeyAnswer(key.id, key.provider, key.prefix, key.label, secret)
+        return answer(said, 201, headers={"Cache-Control": "no-store"})
+
+    return await create(make, secret="key")
 
 
 @providers.delete("/api/providers/{code}/keys/{key}", status_code=204)

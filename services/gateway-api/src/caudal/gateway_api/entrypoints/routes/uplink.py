@@ -1,13 +1,12 @@
 """The inlet for providers that call us."""
 
-from typing import Annotated
-
-from fastapi import Header, Request, Response
+from fastapi import Request, Response
 
 from caudal.gateway_api.domain.errors import UnsupportedMedia
 from caudal.gateway_api.entrypoints.access import PushingProvider
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.once import IdempotencyKey
 from caudal.gateway_api.entrypoints.schemas.common import Id, Problem
 from caudal.gateway_api.entrypoints.schemas.telemetry import PushAnswer
 from caudal.gateway_api.handlers.intake import take_push
@@ -47,9 +46,7 @@ async def push(
     request: Request,
     key: PushingProvider,
     provider: Id,
-    idempotency_key: Annotated[
-        str | None, Header(description="The same key with the same body is taken once and answered alike for a day.")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Take a provider's readings; 202 means that the broker has them."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()

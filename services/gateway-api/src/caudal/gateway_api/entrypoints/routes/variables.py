@@ -9,9 +9,10 @@ from caudal.gateway_api.domain.catalog_rules import variable_in
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import VARIABLES
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
-from caudal.gateway_api.entrypoints.answers import answer, room
+from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
+from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.catalog import PointVariable, PointVariableBody, VariablePatch
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_variable, create_variable, delete_variable
@@ -34,10 +35,14 @@ async def list_variables(
 
 
 @variables.post("/api/variables/", status_code=201, response_model=PointVariableBody)
-async def add_variable(door: TheDoor, caller: CatalogEditor, body: PointVariableBody) -> Response:
+async def add_variable(door: TheDoor, caller: CatalogEditor, create: Creating, body: PointVariableBody) -> Response:
     """Add a variable to a point."""
-    added = await create_variable(door.catalog, caller, body.point, body.variable())
-    return answer(PointVariable.of(body.point, added), 201)
+
+    async def make() -> Response:
+        added = await create_variable(door.catalog, caller, body.point, body.variable())
+        return shown(PointVariable.of(body.point, added), 201, version=added)
+
+    return await create(make)
 
 
 @variables.get("/api/variables/{point}/{code}", response_model=PointVariableBody)
@@ -46,17 +51,21 @@ async def get_variable(door: TheDoor, _caller: CatalogReader, point: Id, code: I
     owner = await door.catalog.store.point(point)
     if owner is None:
         raise NotFound("variable", f"{point}/{code}")
-    return answer(PointVariable.of(point, variable_in(owner, code)))
+    variable = variable_in(owner, code)
+    return shown(PointVariable.of(point, variable), version=variable)
 
 
 @variables.patch("/api/variables/{point}/{code}", response_model=PointVariableBody)
-async def patch_variable(door: TheDoor, caller: CatalogEditor, point: Id, code: Id, body: VariablePatch) -> Response:
+async def patch_variable(
+    door: TheDoor, caller: CatalogEditor, point: Id, code: Id, expected: IfMatch, body: VariablePatch
+) -> Response:
     """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
-    return answer(PointVariable.of(point, await change_variable(door.catalog, caller, point, code, body.applied)))
+    changed = await change_variable(door.catalog, caller, point, code, body.applied, expected)
+    return shown(PointVariable.of(point, changed), version=changed)
 
 
 @variables.delete("/api/variables/{point}/{code}", status_code=204)
-async def remove_variable(door: TheDoor, caller: CatalogEditor, point: Id, code: Id) -> Response:
+async def remove_variable(door: TheDoor, caller: CatalogEditor, point: Id, code: Id, expected: IfMatch) -> Response:
     """Delete a variable; its readings stay in the ledger."""
-    await delete_variable(door.catalog, caller, point, code)
+    await delete_variable(door.catalog, caller, point, code, expected)
     return Response(status_code=204)

@@ -60,5 +60,5 @@ class NewKeyAnswer:
     provider: str
     prefix: str
     label: str
-    key: str
-    """Keep it: it cannot be read again."""
+    key: str | None
+    """Keep it: it cannot be read again; null in the answer to a repeated request."""
