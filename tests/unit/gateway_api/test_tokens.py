@@ -87,6 +87,20 @@ def test_token_says_who_it_is_for_until_it_ends() -> None:
         tokens(clock=clock).subject_of(token)
 
 
+def test_token_that_was_taken_before_is_refused_once_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caudal.gateway_api.adapters.tokens.MAX_PROVEN", 2)
+    clock = FakeClock()
+    checked = tokens(clock=clock)
+    issued = [checked.issued(f"u{number}")[0] for number in range(5)]
+    for _ in range(2):
+        assert [checked.subject_of(token) for token in issued] == ["u0", "u1", "u2", "u3", "u4"]
+    assert len(checked._proven) <= 2
+    clock.advance(minutes=5)
+    for token in issued:
+        with pytest.raises(Unauthorized):
+            checked.subject_of(token)
+
+
 def test_anybody_can_check_a_token_with_the_published_keys() -> None:
     token, _ = tokens(clock=FakeClock(CLOCK.now() + timedelta(days=3650))).issued("u1")
     found = jwt.decode(token, tokens().key_set(), algorithms=["ES256"], audience="caudal", issuer="caudal")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from caudal.common.adapters.sql import reading, transaction
+from caudal.common.adapters.sql_reads import ask, ask_one
 from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.adapters.tables import api_keys, clients, login_attempts, roles, users
@@ -40,8 +41,7 @@ class SqlUsers:
         self._clock = clock
 
     async def by_id(self, user: str) -> Known | None:
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(_by_id, {"wanted": user})).mappings().one_or_none()
+        row = await ask_one(self._engine, _by_id, {"wanted": user})
         return _known_of(row) if row else None
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
@@ -225,8 +225,7 @@ class SqlApiKeys:
 
     async def _working(self, condition: sa.ColumnElement[bool]) -> list[ApiKey]:
         query = sa.select(api_keys).where(condition, api_keys.c.revoked_at.is_(None)).order_by(api_keys.c.created_at)
-        async with reading(self._engine) as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await ask(self._engine, query)
         return [
             ApiKey(id=row["id"], provider=row["provider"], prefix=row["prefix"], label=row["label"]) for row in rows
         ]

@@ -18,6 +18,8 @@ from caudal.gateway_api.domain.errors import Unauthorized
 
 ALGORITHM = "ES256"
 MAX_TOKEN_BYTES = 4096
+MAX_PROVEN = 1000
+"""Of how many tokens it is remembered that they are ours."""
 LEEWAY_S = 5.0
 """How far ahead another machine's clock may be."""
 USE = "access"
@@ -46,6 +48,8 @@ class JwtTokens:
         self._lifetime = lifetime
         self._issuer = issuer
         self._audience = audience
+        self._proven: dict[str, dict[str, Any]] = {}
+        """Claims of tokens whose signature was checked: it proves the same each time, at a third of a millisecond."""
 
     def issued(self, subject: str) -> tuple[str, datetime]:
         now = self._clock.now().replace(microsecond=0)
@@ -64,24 +68,33 @@ class JwtTokens:
     def subject_of(self, token: str) -> str:
         if len(token) > MAX_TOKEN_BYTES:
             raise _REFUSED
+        claims = self._proven.get(token)
+        if claims is None:
+            claims = self._claims_of(token)
+            if len(self._proven) >= MAX_PROVEN:
+                self._proven.clear()
+            self._proven[token] = claims
+        self._check_times(claims)
+        if claims.get("use") != USE:
+            raise _REFUSED
+        return str(claims["sub"])
+
+    def _claims_of(self, token: str) -> dict[str, Any]:
+        """What a token says whose signature is ours; whether it is time for it is not looked at."""
         try:
             self._check_header(jwt.get_unverified_header(token))
-            claims = jwt.decode(
+            return jwt.decode(
                 token,
                 self._public,
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 issuer=self._issuer,
-                # Times are checked below, against our clock and without int(), which 1e400 breaks.
+                # Times are checked against our clock and without int(), which 1e400 breaks.
                 options={"require_aud": True, "require_iss": True, "require_sub": True}
                 | {"verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except (JOSEError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
             raise Unauthorized("the token is not valid") from error
-        self._check_times(claims)
-        if claims.get("use") != USE:
-            raise _REFUSED
-        return str(claims["sub"])
 
     def key_set(self) -> dict[str, Any]:
         return {"keys": [{**self._numbers, "kid": self._kid, "use": "sig", "alg": ALGORITHM}]}
