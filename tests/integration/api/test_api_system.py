@@ -1,5 +1,6 @@
 """What holds for every route: documentation, figures, headers, and the shape of errors."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -7,12 +8,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from caudal.common.domain.errors import Transient
+from caudal.common.domain.readings import Inlet
 from caudal.gateway_api.adapters.sql_ledger import SqlLedger
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.schemas.catalog import PointBody
 from caudal.gateway_api.main import documentation
 from integration.api.house import NOW, ApiHouse, furnished, new_client, reading
 
+MINUTE = timedelta(minutes=1)
 OPEN = {"/api/auth/login", "/.well-known/jwks.json", "/metrics"}
 
 
@@ -44,13 +47,26 @@ class TestFigures:
         await api.keep(reading(NOW, total=1))
         assert (await api.client.get("/metrics")).json()["points_written"] == 1
 
+    async def test_rows_of_windows_are_counted_once_whether_or_not_a_point_claims_them(self, api: ApiHouse) -> None:
+        count = api.house.door.telemetry.ledger.written_count
+        rows = [reading(NOW - n * MINUTE, total=100 - n) for n in range(3)]
+        await api.keep(*rows, inlet=Inlet.WINDOW, window="w1")
+        await api.keep(*rows, inlet=Inlet.WINDOW, window="w2")
+        await api.keep(reading(NOW, x=1), device="stranger")
+        assert await count() == 3
+        await api.add_point()
+        await api.keep(*rows, reading(NOW + MINUTE, total=101))
+        assert await count() == 4
+        assert (await api.admin.delete("/api/points/well-1")).status_code == 204
+        assert await count() == 4
+
     async def test_ledger_that_does_not_answer_is_not_counted(
         self, api: ApiHouse, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def away(_ledger: SqlLedger) -> int:
             raise Transient("away")
 
-        monkeypatch.setattr(SqlLedger, "reading_count", away)
+        monkeypatch.setattr(SqlLedger, "written_count", away)
         answer = await api.client.get("/metrics")
         assert (answer.status_code, answer.json()["points_written"]) == (200, None)
 
@@ -103,7 +119,7 @@ class TestErrors:
         async def broken(_ledger: SqlLedger) -> int:
             raise KeyError("secret")
 
-        monkeypatch.setattr(SqlLedger, "reading_count", broken)
+        monkeypatch.setattr(SqlLedger, "written_count", broken)
         answer = await api.client.get("/metrics")
         assert (answer.status_code, answer.json()["error"]["code"]) == (500, "bug")
         assert "secret" not in answer.text

@@ -311,8 +311,8 @@ class Ledger(Protocol):
         """How many raw readings of this window the ledger has."""
         ...
 
-    async def reading_count(self) -> int:
-        """How many instants have processed values."""
+    async def written_count(self) -> int:
+        """How many instants have values: processed ones, and rows of windows whose units no point claims."""
         ...
 
 

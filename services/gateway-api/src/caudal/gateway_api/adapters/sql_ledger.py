@@ -150,8 +150,8 @@ class SqlLedger:
         query = sa.select(sa.func.count()).select_from(window_rows).where(window_rows.c.window_id == window)
         return int(await ask_value(self._engine, query))
 
-    async def reading_count(self) -> int:
-        return int(await ask_value(self._engine, sa.select(sa.func.count()).select_from(ledger_readings)))
+    async def written_count(self) -> int:
+        return int(await ask_value(self._engine, _WRITTEN))
 
     async def _page(
         self,
@@ -201,6 +201,15 @@ _COUNTS = sa.union_all(
     _counted("late", sa.literal("")).select_from(_late()),
     _counted("rejected", sa.literal("")).select_from(ledger_rejected).where(ledger_rejected.c.device.in_(_devices)),
 ).order_by("kind", "name")
+_claimed = sa.exists().where(points.c.device == window_rows.c.unit)
+_made = sa.exists().where(
+    ledger_readings.c.device == window_rows.c.unit, ledger_readings.c.measured_at == window_rows.c.measured_at
+)
+"""Of a unit that some point claimed once; that reading is counted where it is."""
+_WRITTEN = sa.select(
+    sa.select(sa.func.count()).select_from(ledger_readings).scalar_subquery()
+    + sa.select(sa.func.count()).select_from(window_rows).where(~_claimed, ~_made).scalar_subquery()
+)
 _SPAN = sa.select(
     sa.func.count().label("readings"),
     sa.func.min(ledger_readings.c.measured_at).label("first_measured_at"),

@@ -39,7 +39,7 @@ class Figures:
             if begun >= self._count_again_at:
                 try:
                     async with asyncio.timeout(COUNT_S):
-                        self._written = await self.ledger.reading_count()
+                        self._written = await self.ledger.written_count()
                 except (Transient, TimeoutError):
                     self._written = None
                 now = time.monotonic()
