@@ -42,6 +42,7 @@ PROVIDER_PRESETS: dict[str, ProviderPreset] = {
             "latest_params": {"limit": "1"},
             "page_rows": 100,
             "form": "entries",
+            "no_data_statuses": [404],
             "time": {"path": "datetime", "format": "rfc3339", "zone": "UTC"},
         },
         authentication={"kind": "login"},

@@ -166,6 +166,8 @@ class GenericConnection(Connection, frozen=True, kw_only=True):
     sent_time: str = "rfc3339"
     """How `{start}` and `{end}` are written: `rfc3339`, `epoch_s`, `epoch_ms` or a strptime pattern, which is written
     in the zone of times without one."""
+    no_data_statuses: tuple[int, ...] = ()
+    """HTTP statuses that mean that there is nothing, such as 404 for a variable before its first value."""
     order: Literal["newest_first", "oldest_first"] = "newest_first"
     """Which rows a short answer has: needed where `paging` is time."""
     paging: Literal["time", "page", "offset", "cursor", "none"] = "time"

@@ -14,7 +14,7 @@ from caudal.common.ports import Clock
 from caudal.ingest.adapters.providers.answers import Entry, Page, page_of
 from caudal.ingest.adapters.providers.client import Gathered, newest, walked
 from caudal.ingest.adapters.providers.exchange import Exchange
-from caudal.ingest.adapters.providers.failures import transient
+from caudal.ingest.adapters.providers.failures import Failure, transient
 from caudal.ingest.adapters.providers.instants import TimeWriter
 from caudal.ingest.domain.paging import Ask, Pile, Strand, may_be_cut
 from caudal.ingest.ports import Question
@@ -128,9 +128,17 @@ class GenericApi:
         self, path: str, templates: Mapping[str, str], keys: Keys, marks: Mapping[str, str]
     ) -> tuple[Page, Any]:
         params = {name: _name.sub(lambda mark: marks[mark[1]], text) for name, text in templates.items()}
-        answer, raw = await self._exchange.get(path, marks, {name: text for name, text in params.items() if text})
+        answer, raw = await self._answer(path, marks, {name: text for name, text in params.items() if text})
         strands = self._strands(answer, keys, raw)
         return page_of(strands, partial(self._instant, answer), raw), answer
+
+    async def _answer(self, path: str, marks: Mapping[str, str], params: Mapping[str, str]) -> tuple[Any, str]:
+        try:
+            return await self._exchange.get(path, marks, params)
+        except Failure as failure:
+            if failure.status not in self._connection.no_data_statuses:
+                raise
+            return None, failure.outcome.raw
 
     # ---------------------------------------------------------------- questions
 

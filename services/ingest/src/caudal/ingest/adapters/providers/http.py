@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -36,7 +38,13 @@ def open_http(connections: int = 100) -> httpx.AsyncClient:
     """A client for the requests of all providers; it keeps no cookies and takes no proxy from the environment."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30)
     jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.AsyncClient(limits=limits, trust_env=False, cookies=jar, follow_redirects=False)
+    return httpx.AsyncClient(limits=limits, verify=_trust(), trust_env=False, cookies=jar, follow_redirects=False)
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that we trust; reading them takes a while."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
