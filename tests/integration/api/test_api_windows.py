@@ -244,6 +244,54 @@ class TestRun:
         assert (await api.operator.get("/api/windows/x")).status_code == 404
 
 
+class TestForgetting:
+    async def forget(self, api: ApiHouse) -> set[str]:
+        """What is left in the folder once uploads of more than a week are forgotten."""
+        await api.house.shelf.expire(api.clock.now(), timedelta(days=7))
+        return {path.name for path in (api.data_dir / "windows").iterdir()}
+
+    async def test_upload_goes_a_week_after_it_came_with_all_that_lies_beside_it(self, api: ApiHouse) -> None:
+        path = Path((await upload(api.operator)).json()["path"])
+        path.with_name(f"{path.name}.rejects.csv").touch()
+        path.with_name(f".{path.name}").touch()
+        path.with_name("by-hand.csv").touch()
+        path.with_name("99999999T999999-01234567-x.csv").touch()
+        kept = {"processed_window.csv", "by-hand.csv", "99999999T999999-01234567-x.csv"}
+        await api.operator.get("/flush")
+        api.clock.advance(days=6, hours=23)
+        assert await self.forget(api) > kept
+        api.clock.advance(hours=2)
+        assert await self.forget(api) == kept
+        assert (await api.operator.post("/api/run_window")).status_code == 404
+        assert (await api.operator.post("/api/run_window", json={"path": str(path)})).status_code == 422
+
+    async def test_upload_stays_while_its_window_is_to_be_run_and_a_week_after(self, api: ApiHouse) -> None:
+        path = Path((await upload(api.operator, name="x.rejects.csv")).json()["path"])
+        path.with_name(f"{path.name}.rejects.csv").touch()
+        both = {path.name, f"{path.name}.rejects.csv"}
+        api.processor.answer = None
+        run = await api.operator.post("/api/run_window")
+        assert run.status_code == 202
+        api.clock.advance(days=20)
+        assert await self.forget(api) == both
+        ended = api.clock.now()
+        await api.house.commands.finished(run.headers["Location"].rpartition("/")[2], True, {}, ended)
+        api.clock.advance(days=6)
+        assert await self.forget(api) == both
+        assert (await api.operator.post("/api/run_window")).status_code == 202
+        api.clock.advance(days=6)
+        assert await self.forget(api) == both
+
+    async def test_upload_goes_a_week_after_its_window_ended(self, api: ApiHouse) -> None:
+        await upload(api.operator)
+        api.processor.answer = {"rows": 5}
+        api.clock.advance(days=5)
+        assert (await api.operator.post("/api/run_window")).status_code == 200
+        api.clock.advance(days=8)
+        assert await self.forget(api) == set()
+        assert await api.rows("select id from gateway_uploads") == []
+
+
 class TestFlush:
     async def test_nobody_and_reader_may_not(self, api: ApiHouse) -> None:
         assert (await api.client.get("/flush")).status_code == 401

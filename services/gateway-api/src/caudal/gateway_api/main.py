@@ -39,6 +39,7 @@ from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
+from caudal.gateway_api.handlers.uploads import UploadShelf
 from caudal.gateway_api.handlers.windows import WindowDesk
 from caudal.gateway_api.settings import GatewaySettings
 
@@ -60,6 +61,7 @@ class House:
     orders: OrderDesk
     repeats: SqlRepeats
     commands: SqlCommands
+    shelf: UploadShelf
 
 
 async def build(service: Service) -> None:
@@ -81,7 +83,8 @@ async def build(service: Service) -> None:
     bus.subscribe(answers(house.orders))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("outbox", run=partial(tell, house.relay), restart=True)
-    kept = ((house.repeats, KEEP_REPEATS), (house.commands, KEEP_ORDERS))
+    keep_uploads = timedelta(days=settings.keep_uploads_days)
+    kept = ((house.repeats, KEEP_REPEATS), (house.commands, KEEP_ORDERS), (house.shelf, keep_uploads))
     service.part("tidy", run=partial(tidy, kept, clock), restart=True)
     app = create_app(house.door, bounds(settings), service.registry)
     service.serve(app, settings.api_host, settings.api_port, metrics_path="/metrics/prometheus")
@@ -120,7 +123,7 @@ def furnish(
         once=once,
         figures=Figures(ledger, windows),
     )
-    return House(door, relay, orders, repeats, commands)
+    return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))
 
 
 def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock) -> Identity:

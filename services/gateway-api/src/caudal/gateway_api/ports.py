@@ -1,6 +1,6 @@
 """What the door needs from elsewhere, named by role."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -351,6 +351,10 @@ class Commands(Protocol):
         """The batch window that was run last."""
         ...
 
+    async def files_in_use(self, since: datetime) -> frozenset[str]:
+        """Names of files that windows are made of which are not answered yet, or were not before `since`."""
+        ...
+
 
 # ---------------------------------------------------------------- windows
 
@@ -380,6 +384,10 @@ class Uploads(Protocol):
         """The last one of this user."""
         ...
 
+    async def forget(self, before: datetime, in_use: Set[str]) -> None:
+        """Forget what was handed in before then, but for files of these names."""
+        ...
+
 
 class WindowFiles(Protocol):
     """The folder of batch windows, which ingest sees too."""
@@ -398,6 +406,13 @@ class WindowFiles(Protocol):
 
         Raises:
             InvalidInput: it lies outside the folder, or isn't there.
+        """
+        ...
+
+    async def expire(self, before: datetime, in_use: Set[str]) -> int:
+        """Delete what was saved before then, and what lies beside it, but for files of these names; how many went.
+
+        Only what was saved under a name of our own goes.
         """
         ...
 

@@ -23,6 +23,8 @@ class GatewaySettings(Section):
     """Of one push; what doesn't fit in one message of the broker even compressed is refused all the same."""
     upload_max_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
     """Of one file for a batch window."""
+    keep_uploads_days: int = Field(default=7, ge=1)
+    """How long a file for batch windows stays after it was uploaded, or after the last window that it was run as."""
     min_free_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
     """Uploads are refused when the disk has less room."""
     order_wait_s: float = Field(default=8.0, ge=0, le=60)

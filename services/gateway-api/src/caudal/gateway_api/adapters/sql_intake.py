@@ -1,7 +1,8 @@
 """What the door keeps for itself in SQL: messages to be told, orders and uploads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -9,10 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading, transaction
+from caudal.common.adapters.sql_reads import ask
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.tables import commands, outbox, uploads
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.ports import Upload
+
+FORGOTTEN_AT_ONCE = 1000
+"""Rows of one statement; a database takes only so many values."""
 
 
 class SqlOutbox:
@@ -48,6 +53,7 @@ class SqlCommands:
             "state": command.state.value,
             "detail": msgspec.json.encode(command.detail).decode(),
             "finished_at": command.finished_at,
+            "file": command.file,
         }
         async with transaction(self._engine) as connection:
             await connection.execute(sa.insert(commands).values(row))
@@ -74,12 +80,19 @@ class SqlCommands:
         async with transaction(self._engine) as connection:
             return (await connection.execute(sa.delete(commands).where(commands.c.ordered_at < now - age))).rowcount
 
+    async def files_in_use(self, since: datetime) -> frozenset[str]:
+        waiting = commands.c.state == CommandState.SENT.value
+        query = sa.select(commands.c.file).where(
+            commands.c.file.is_not(None), sa.or_(waiting, commands.c.finished_at >= since)
+        )
+        return frozenset(row["file"] for row in await ask(self._engine, query))
+
     async def _first(self, query: sa.Select[Any]) -> OrderedCommand | None:
         async with reading(self._engine) as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
         if row is None:
             return None
-        fields = {name: row[name] for name in ("id", "action", "target", "ordered_by", "ordered_at", "finished_at")}
+        fields = {name: row[name] for name in row if name not in ("state", "detail")}
         return OrderedCommand(**fields, state=CommandState(row["state"]), detail=msgspec.json.decode(row["detail"]))
 
 
@@ -105,3 +118,11 @@ class SqlUploads:
         async with reading(self._engine) as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
         return Upload(**{name: row[name] for name in row if name != "id"}) if row else None
+
+    async def forget(self, before: datetime, in_use: Set[str]) -> None:
+        old = sa.select(uploads.c.id, uploads.c.path).where(uploads.c.uploaded_at < before)
+        gone = [row["id"] for row in await ask(self._engine, old) if PurePath(row["path"]).name not in in_use]
+        async with transaction(self._engine) as connection:
+            for start in range(0, len(gone), FORGOTTEN_AT_ONCE):
+                some = gone[start : start + FORGOTTEN_AT_ONCE]
+                await connection.execute(sa.delete(uploads).where(uploads.c.id.in_(some)))

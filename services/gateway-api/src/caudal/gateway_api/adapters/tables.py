@@ -227,6 +227,7 @@ commands = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("finished_at", UtcDateTime),
+    sa.Column("file", sa.Text),
 )
 
 uploads = sa.Table(

@@ -3,9 +3,10 @@
 import asyncio
 import csv
 import os
+import re
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence, Set
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -19,6 +20,12 @@ HEAD_BYTES = 4096
 WRITE_BYTES = 1024 * 1024
 """How much is gathered before a thread writes it."""
 PROCESSED = "processed_window.csv"
+REJECTS = ".rejects.csv"
+"""How the name of what the loader writes beside a file goes on."""
+
+_ours = re.compile(r"\.?(\d{8}T\d{6})-[0-9a-f]{8}-.+")
+"""Names that `save` makes, and of its drafts."""
+_SAVED_AT = "%Y%m%dT%H%M%S"
 
 
 class WindowFolder:
@@ -29,7 +36,7 @@ class WindowFolder:
         self._min_free_bytes = min_free_bytes
 
     async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> tuple[Path, str, int]:
-        path = self._folder / f"{at:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}-{safe_name(name)}"
+        path = self._folder / f"{at:{_SAVED_AT}}-{uuid4().hex[:8]}-{safe_name(name)}"
         draft = path.with_name(f".{path.name}")
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -68,6 +75,16 @@ class WindowFolder:
             raise InvalidInput("path", "is no file that was uploaded here") from error
         return found, name, format_of(head)
 
+    async def expire(self, before: datetime, in_use: Set[str]) -> int:
+        return await asyncio.to_thread(self._expire, before, in_use)
+
+    def _expire(self, before: datetime, in_use: Set[str]) -> int:
+        old = [path for path in self._folder.glob("*") if _is_older(path.name, before)]
+        gone = [path for path in old if not in_use & {path.name, path.name.removesuffix(REJECTS)}]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
     async def write_processed(self, columns: Sequence[str], rows: AsyncIterator[Sequence[Sequence[str]]]) -> Path:
         path = self._folder / PROCESSED
         draft = path.with_name(f".{PROCESSED}.{uuid4().hex[:8]}")
@@ -83,6 +100,15 @@ class WindowFolder:
         finally:
             draft.unlink(missing_ok=True)
         return path
+
+
+def _is_older(name: str, before: datetime) -> bool:
+    """Whether `save` made this name before then; false for names of other origin."""
+    found = _ours.fullmatch(name)
+    try:
+        return found is not None and datetime.strptime(found[1], _SAVED_AT).replace(tzinfo=UTC) < before
+    except ValueError:
+        return False
 
 
 async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -136,6 +136,8 @@ class OrderedCommand:
     state: CommandState = CommandState.SENT
     detail: dict[str, Any] = field(default_factory=dict)
     finished_at: datetime | None = None
+    file: str | None = None
+    """Name of the upload that a window is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,9 @@ class OrderDesk:
     waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
 
-def new_order(desk: OrderDesk, caller: Caller, action: str, target: str, order: str | None = None) -> OrderedCommand:
+def new_order(
+    desk: OrderDesk, caller: Caller, action: str, target: str, order: str | None = None, file: str | None = None
+) -> OrderedCommand:
     """An order about `target`, not yet sent."""
     return OrderedCommand(
         id=order or uuid4().hex,
@@ -34,6 +36,7 @@ def new_order(desk: OrderDesk, caller: Caller, action: str, target: str, order: 
         target=target,
         ordered_by=caller.name,
         ordered_at=desk.clock.now(),
+        file=file,
     )
 
 

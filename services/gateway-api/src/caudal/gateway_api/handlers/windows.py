@@ -76,7 +76,7 @@ async def run_window(
         path = last.path
     found, name, kind = await asyncio.to_thread(desk.files.resolve, path)
     window = uuid4().hex
-    order = new_order(desk.orders, caller, "run", window, order=window)
+    order = new_order(desk.orders, caller, "run", window, order=window, file=name)
     # By its name alone: the loader may see the same folder in another place.
     params = {"path": name, "format": kind, "options": dict(options)}
     done = await send(desk.orders, order, WINDOW_COMMAND.address(window=window), params, desk.run_wait_s)
