@@ -137,7 +137,7 @@ class Http:
             raise transient(f"{self._host} cannot be reached") from None
         except httpx.LocalProtocolError:
             raise permanent(f"no such request can be sent to {self._host}: look at secrets and headers") from None
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             raise transient(f"{self._host} breaks off ({type(error).__name__})") from None
 
     def _request(self, url: str, sent: Sent) -> httpx.Request:
