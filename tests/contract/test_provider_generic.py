@@ -36,7 +36,7 @@ class TestGenericInTheirOwnTime(ProviderSuite):
 @pytest.mark.parametrize("zone", ["UTC", "America/Santiago", "Pacific/Chatham"])
 async def test_times_come_out_in_utc_however_they_are_written(writes: str, zone: str) -> None:
     reads = "rfc3339" if writes == "tdatetime" else writes
-    async with open_http() as http:
+    async with open_http(["127.0.0.0/8"]) as http:
         with ExitStack() as stack:
             case = cases.plain("rows", "page", (writes, reads), zone)(stack)
             for minute in range(40):
@@ -49,7 +49,7 @@ async def test_times_come_out_in_utc_however_they_are_written(writes: str, zone:
 async def test_the_night_when_clocks_go_back_comes_whole(newest_first: bool) -> None:
     """On 2026-04-05 at 00:00 clocks in Santiago go back to 23:00: the API cannot say which 23:30 it means."""
     midnight = datetime(2026, 4, 5, 3, 0, tzinfo=UTC)
-    async with open_http() as http:
+    async with open_http(["127.0.0.0/8"]) as http:
         with ExitStack() as stack:
             opened = cases.plain("entries", "time", ("rfc3339", "naive"), "America/Santiago", newest_first)
             case = opened(stack)
@@ -65,7 +65,7 @@ async def test_the_night_when_clocks_go_back_comes_whole(newest_first: bool) -> 
 
 
 async def test_a_local_time_that_exists_twice_is_told_and_not_guessed() -> None:
-    async with open_http() as http:
+    async with open_http(["127.0.0.0/8"]) as http:
         with ExitStack() as stack:
             case = cases.plain("rows", "page", ("naive", "naive"), "America/Santiago")(stack)
             case.connection["time"] = {"path": "when", "format": "%Y-%m-%d %H:%M:%S"}
@@ -80,7 +80,7 @@ async def test_a_local_time_that_exists_twice_is_told_and_not_guessed() -> None:
 
 
 async def test_an_api_that_does_not_turn_the_page_is_a_failure_and_not_the_end() -> None:
-    async with open_http() as http:
+    async with open_http(["127.0.0.0/8"]) as http:
         with ExitStack() as stack:
             case = cases.plain("entries", "page")(stack)
             assert isinstance(case.simulator, Plain)
@@ -93,7 +93,7 @@ async def test_an_api_that_does_not_turn_the_page_is_a_failure_and_not_the_end()
 
 
 async def test_an_api_that_does_not_heed_times_is_a_failure_and_not_the_end() -> None:
-    async with open_http() as http:
+    async with open_http(["127.0.0.0/8"]) as http:
         with ExitStack() as stack:
             case = cases.plain("entries", "time")(stack)
             del case.connection["params"]["to"]
@@ -109,7 +109,7 @@ async def test_an_api_that_does_not_heed_times_is_a_failure_and_not_the_end() ->
 
 
 async def test_rows_that_are_missing_altogether_are_a_failure() -> None:
-    async with open_http() as http:
+    async with open_http(["127.0.0.0/8"]) as http:
         with ExitStack() as stack:
             case = cases.plain()(stack)
             case.simulator.faults.extend([None, faults.body(b'{"status": "ok"}')])

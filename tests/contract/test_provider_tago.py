@@ -39,7 +39,7 @@ class TestTago(ProviderSuite):
 async def test_the_stand_in_is_strict(query: str) -> None:
     with Tago() as simulator:
         simulator.tokens["token"] = "well"
-        async with open_http() as http:
+        async with open_http(["127.0.0.0/8"]) as http:
             there = await http.get(f"{simulator.url}/data?{query}", headers={"Device-Token": "token"})
             assert there.status_code == 400
             assert there.json()["status"] is False

@@ -34,7 +34,7 @@ async def test_the_stand_in_is_strict() -> None:
     with Thethings() as simulator:
         simulator.tokens["token"] = "well"
         simulator.put("well", "q", NOW, 1)
-        async with open_http() as http:
+        async with open_http(["127.0.0.0/8"]) as http:
             things = f"{simulator.url}/things"
             for path, status in (
                 ("/token/resources/q", 200),

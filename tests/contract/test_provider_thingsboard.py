@@ -46,6 +46,6 @@ async def test_the_stand_in_is_strict(query: str, status: int) -> None:
     with Thingsboard("key") as simulator:
         simulator.put("well", "q", NOW, 1)
         address = f"{simulator.url}/telemetry/DEVICE/well/values/timeseries?{query}"
-        async with open_http() as http:
+        async with open_http(["127.0.0.0/8"]) as http:
             assert (await http.get(address, headers={"X-API-Key": "key"})).status_code == status
             assert (await http.get(address)).status_code == 401

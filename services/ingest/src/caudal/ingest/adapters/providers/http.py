@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,6 +17,7 @@ import msgspec
 from caudal.common.domain.payloads.refusals import Unreadable, printable
 from caudal.common.domain.providers import Connection
 from caudal.common.ports import Clock
+from caudal.ingest.adapters.providers.egress import GuardedTransport, NotPublic, networks_from
 from caudal.ingest.adapters.providers.failures import judged, permanent, retry_after_s, transient
 from caudal.ingest.adapters.providers.masking import Mask
 from caudal.ingest.domain.payloads import decode_payload
@@ -34,11 +35,20 @@ _ALL_KINDS_OF_DEFLATE = 47
 _HEADERS = {"User-Agent": "caudal", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
 
-def open_http(connections: int = 100) -> httpx.AsyncClient:
-    """A client for the requests of all providers; it keeps no cookies and takes no proxy from the environment."""
+def open_http(networks: Iterable[str], connections: int = 100) -> httpx.AsyncClient:
+    """A client for the requests of all providers; it keeps no cookies and takes no proxy from the environment.
+
+    Args:
+        networks: Where providers may be beside the public internet, such as `10.1.0.0/16`.
+        connections: Open at once, at most.
+
+    Raises:
+        InvalidInput: a network is none.
+    """
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30)
+    transport = GuardedTransport(limits, _trust(), networks_from(networks))
     jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.AsyncClient(limits=limits, verify=_trust(), trust_env=False, cookies=jar, follow_redirects=False)
+    return httpx.AsyncClient(transport=transport, trust_env=False, cookies=jar, follow_redirects=False)
 
 
 @cache
@@ -133,7 +143,11 @@ class Http:
         except (TimeoutError, httpx.TimeoutException) as error:
             where = "cannot be reached" if isinstance(error, httpx.ConnectTimeout) else "does not answer"
             raise transient(f"{self._host} {where} within {self._timeout_s:g} s") from None
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if isinstance(error.__cause__, NotPublic):
+                raise permanent(
+                    f"{self._host} is not on the public internet, nor on a network that is allowed"
+                ) from None
             raise transient(f"{self._host} cannot be reached") from None
         except httpx.LocalProtocolError:
             raise permanent(f"no such request can be sent to {self._host}: look at secrets and headers") from None
