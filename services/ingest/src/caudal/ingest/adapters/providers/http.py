@@ -145,9 +145,7 @@ class Http:
             raise transient(f"{self._host} {where} within {self._timeout_s:g} s") from None
         except httpx.ConnectError as error:
             if isinstance(error.__cause__, NotPublic):
-                raise permanent(
-                    f"{self._host} is not on the public internet, nor on a network that is allowed"
-                ) from None
+                raise permanent(f"{self._host} is on no public network, and on none that is allowed") from None
             raise transient(f"{self._host} cannot be reached") from None
         except httpx.LocalProtocolError:
             raise permanent(f"no such request can be sent to {self._host}: look at secrets and headers") from None
