@@ -107,4 +107,5 @@ def ingest_settings(port: int, folder: Path) -> dict[str, str]:
         "CAUDAL_DATABASE_URL": f"sqlite+aiosqlite:///{database}",
         "CAUDAL_DATA_DIR": str(folder),
         "CAUDAL_WINDOW_ROWS_PER_S": "0",
+        "CAUDAL_WINDOW_ROWS_AHEAD": "0",
     }

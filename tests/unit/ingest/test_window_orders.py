@@ -1,7 +1,7 @@
 """Orders of windows: on disk before they are acknowledged, run once, answered every time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from caudal.common.testing.memory_bus import MemoryBus
 from caudal.ingest.adapters.job_files import JobFiles
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.entrypoints.batch import subscription
+from caudal.ingest.handlers.accepting import Arrival
 from caudal.ingest.handlers.windows import MAX_ATTEMPTS, REMEMBERED, Windows
 from caudal.ingest.ports import WindowJob
 
@@ -30,6 +31,10 @@ class Runner:
         self.runs: list[WindowJob] = []
         self.gate = asyncio.Event()
         self.gate.set()
+
+    def check(self, job: WindowJob) -> None:
+        if job.path == "missing.csv":
+            raise InvalidInput("path", "is no file among the windows")
 
     async def run(self, job: WindowJob) -> dict[str, Any]:
         self.runs.append(job)
@@ -49,7 +54,11 @@ class Office:
         self.clock = FakeClock()
         self.runner = runner
         self.windows = Windows(self.jobs, runner, self.bus, self.clock)
-        self.bus.subscribe(subscription(self.windows.order))
+        self.refused: list[Arrival] = []
+        self.bus.subscribe(subscription(self.windows.order, self._accept))
+
+    async def _accept(self, arrivals: Sequence[Arrival]) -> None:
+        self.refused += arrivals
 
     async def order(self, command: Command, window: str = "w1", times: int = 1) -> None:
         await self.bus.deliver(Delivery(f"window/{window}/command", encode(command)), times=times)
@@ -197,6 +206,7 @@ async def test_window_waits_for_a_broker_that_is_away(tmp_path: Path, monkeypatc
         (Command(id="c", action="run"), "params.path"),
         (Command(id="c", action="run", params={"path": "a\0b"}), "params.path"),
         (Command(id="c", action="run", params={"path": "a", "format": "xlsx"}), "params.format"),
+        (Command(id="c", action="run", params={"path": "missing.csv"}), "path"),
         (Command(id="c", action="run", params={"path": "a", "options": {"tz": "x"}}), "options"),
         (Command(id="c", action="run", params={"path": "a", "options": [1]}), "options"),
     ],
@@ -208,6 +218,21 @@ async def test_order_that_makes_no_sense_is_refused_at_once_by_field(
     await office.order(command)
     (result,) = office.results
     assert (result.id, result.ok, result.detail["field"]) == ("c", False, field)
+
+
+async def test_what_is_no_order_is_kept_as_rejected_and_holds_up_none(tmp_path: Path) -> None:
+    office = Office(tmp_path, Runner())
+    async with office.open():
+        bad = [
+            Delivery("window/w1/command", b"{"),
+            Delivery("window/a b/command", encode(Command(id="c", action="run"))),
+        ]
+        await office.bus.deliver(*bad, Delivery("window/w2/command", encode(RUN)))
+        await office.answered(1)
+    assert [(arrival.topic, arrival.unreadable.field) for arrival in office.refused if arrival.unreadable] == [
+        ("window/w1/command", "payload"),
+        ("window/a b/command", "topic"),
+    ]
 
 
 async def test_answered_orders_are_forgotten_after_a_week(tmp_path: Path) -> None:

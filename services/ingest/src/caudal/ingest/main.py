@@ -20,12 +20,14 @@ from caudal.ingest.adapters.metrics import PrometheusTally
 from caudal.ingest.adapters.parquet_frames import Limits
 from caudal.ingest.adapters.patient_catalog import PatientCatalog
 from caudal.ingest.adapters.rejects_file import RejectsFile
+from caudal.ingest.adapters.sql_progress import SqlWindowProgress
 from caudal.ingest.adapters.tables import open_table
 from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
 from caudal.ingest.entrypoints import batch, uplink
 from caudal.ingest.handlers.accepting import Accepting
+from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.loading import Loading, Report
 from caudal.ingest.handlers.windows import Windows
 from caudal.ingest.settings import IngestSettings, windows_folder
@@ -60,7 +62,7 @@ async def build(service: Service) -> None:
     pace = uplink.Pace(group, settings.ingest_max_batch, settings.ingest_linger_s)
     for subscription in uplink.subscriptions(accepting.accept, catalog.forget, tally, pace, settings.zigbee_topic):
         bus.subscribe(subscription)
-    bus.subscribe(batch.subscription(windows.order, group))
+    bus.subscribe(batch.subscription(windows.order, accepting.accept, group))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("windows", run=windows.run, restart=True)
 
@@ -81,12 +83,14 @@ async def load(
     try:
         async with AsyncExitStack() as stack:
             publisher = None if dry_run else await stack.enter_async_context(_publisher())
+            window = window or id_from_name(path.name)
             loading = Loading(
                 PatientCatalog(SqlCatalog(engine)),
                 publisher,
                 SystemClock(),
-                window=window or id_from_name(path.name),
+                window=window,
                 rows_per_s=settings.window_rows_per_s,
+                lead=Lead(SqlWindowProgress(engine), window, settings.window_rows_ahead),
             )
             with progress_bar(table.unit, table.total, shows_progress) as progress:
                 report = await loading.load(table, options, rejects, progress)

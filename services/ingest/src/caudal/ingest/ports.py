@@ -130,8 +130,28 @@ class Jobs(Protocol):
         ...
 
 
+class WindowProgress(Protocol):
+    """How far the processor is with a window."""
+
+    async def has_taken(self, window: str, since: datetime) -> bool:
+        """Whether the ledger has a reading of this window that was received at `since` or later.
+
+        Raises:
+            Transient: the ledger cannot be read.
+        """
+        ...
+
+
 class WindowRunner(Protocol):
     """Runs a window."""
+
+    def check(self, job: WindowJob) -> None:
+        """Nothing, if there is such a file.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        ...
 
     async def run(self, job: WindowJob) -> dict[str, Any]:
         """Read the file and publish its rows; what there is to say about it.

@@ -19,7 +19,9 @@ class IngestSettings(Section):
     zigbee_topic: str = Field(default="zigbee2mqtt", pattern=r"^[^+#\x00]{1,200}$")
     """Base topic of Zigbee2MQTT."""
     window_rows_per_s: int = Field(default=10_000, ge=0)
-    """Rows of a window sent per second at most, so that they do not fill the broker's queue; 0: no bound."""
+    """Rows of a window sent per second at most, so that uplinks find room between them; 0: no bound."""
+    window_rows_ahead: int = Field(default=100_000, ge=0)
+    """Rows of a window that the ledger may lack before it waits, so that they fit the broker's queue; 0: no bound."""
     window_timeout_s: float = Field(default=6 * 3600.0, gt=0)
     """After so long a window is given up."""
     window_memory_mb: int = Field(default=1024, ge=64)

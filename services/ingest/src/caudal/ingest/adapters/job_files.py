@@ -20,7 +20,8 @@ _log = structlog.get_logger(__name__)
 class JobFiles:
     """`<folder>/<window>.<command>.json`; written anew as a whole, so that a crash leaves the old or the new.
 
-    The claim is a lock on `<the same>.lock`: the system lets it go when its holder dies, however it dies.
+    The claim is a lock on `<the same>.lock`: the system lets it go when its holder dies, however it dies. Once it is
+    answered an order is `<the same>.done`, so that who looks for work does not read thousands that are done.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +29,8 @@ class JobFiles:
 
     def find(self, window: str, command: str) -> WindowJob | None:
         """The order of this id, if it was written down before."""
-        return self._read(self._path(window, command))
+        path = self._path(window, command)
+        return self._read(path.with_suffix(".done")) or self._read(path)
 
     def write(self, job: WindowJob) -> None:
         """Write down a new order, or how it stands; on disk when this returns.
@@ -36,8 +38,8 @@ class JobFiles:
         Raises:
             Transient: the disk refuses.
         """
-        path = self._path(job.window, job.command)
-        draft = path.with_suffix(".draft")
+        order = self._path(job.window, job.command)
+        path, draft = order.with_suffix(".done") if job.result else order, order.with_suffix(".draft")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with draft.open("wb") as file:
@@ -45,6 +47,8 @@ class JobFiles:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+            if job.result:
+                order.unlink(missing_ok=True)
         except OSError as error:
             raise Transient(f"the order of window {job.window} cannot be written down: {error}", 5.0) from error
 
@@ -54,7 +58,7 @@ class JobFiles:
         for path in sorted(self._folder.glob("*.json"), key=_age):
             with _locked(path.with_suffix(".lock")) as is_ours:
                 job = self._read(path) if is_ours else None
-                if job is not None and job.result is None:
+                if job is not None:
                     yield job
                     return
         yield None
@@ -62,7 +66,7 @@ class JobFiles:
     def expire(self, before: datetime) -> int:
         """Forget orders that were answered before then; how many went."""
         gone = 0
-        for path in list(self._folder.glob("*.json")):
+        for path in list(self._folder.glob("*.done")):
             job = self._read(path)
             if job is not None and job.result is not None and job.result.timestamp < before:
                 path.unlink(missing_ok=True)

@@ -29,6 +29,14 @@ class WindowProcess:
         self._folder = folder
         self._timeout_s = timeout_s
 
+    def check(self, job: WindowJob) -> None:
+        """Nothing, if there is such a file.
+
+        Raises:
+            InvalidInput: it lies elsewhere, or is none.
+        """
+        self.resolve(job.path)
+
     async def run(self, job: WindowJob) -> dict[str, Any]:
         """Read the file and publish its rows; what there is to say about it.
 

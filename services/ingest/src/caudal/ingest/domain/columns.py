@@ -32,6 +32,8 @@ DEVICE_NAMES = (
 POINT_NAMES = ("point", "punto", "point_code", "codigo_punto", "punto_de_captacion")
 LOGGED_NAMES = ("logged_at",)
 
+_SAY_WHOSE = "give option id_column, device or point (on the command line: --id-column, --device or --point)"
+
 
 class Role(StrEnum):
     """What a column is for."""
@@ -167,12 +169,12 @@ def _owner_column(headers: Sequence[str], wishes: Wishes) -> tuple[int, Role]:
         index = _first_named(headers, DEVICE_NAMES)
         index = index if index >= 0 else _first_named(headers, POINT_NAMES)
     if wishes.needs_device and index < 0:
-        raise InvalidInput("device", "no column says whose the rows are: say --device, --point or --id-column")
+        raise InvalidInput("device", f"no column says whose the rows are: {_SAY_WHOSE}")
     if not wishes.needs_device and index >= 0:
         raise InvalidInput(
             "device",
-            f"a device was given, and column {headers[index]!r} names one too: say --id-column {NO_COLUMN} "
-            "if that column is something else",
+            f"a device was given, and column {headers[index]!r} names one too: give option id_column as "
+            f"{NO_COLUMN!r} (on the command line: --id-column {NO_COLUMN}) if that column is something else",
         )
     return index, Role.POINT if index >= 0 and folded(headers[index]) in POINT_NAMES else Role.DEVICE
 

@@ -57,7 +57,7 @@ def sniff_decimal(cells: Sequence[str]) -> Literal[".", ","]:
     if not with_comma or any(isinstance(_is_number(cell), float) for cell in cells):
         return "."
     if all(_looks_grouped.fullmatch(cell) for cell in with_comma):
-        raise InvalidInput("decimal", f"{with_comma[0]!r} may be a fraction or thousands; say --decimal , or .")
+        raise InvalidInput("decimal", f"{with_comma[0]!r} may be a fraction or thousands: give option decimal")
     return ","
 
 

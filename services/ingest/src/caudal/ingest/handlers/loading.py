@@ -18,6 +18,7 @@ from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.payloads import text_of
 from caudal.ingest.domain.windows import SAMPLE_ROWS, Plan, Row
 from caudal.ingest.handlers.bundles import Source, bundles
+from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.owners import MAX_NAMES, Owner, Owners
 from caudal.ingest.ports import Batch, Rejects, Table
 
@@ -63,7 +64,8 @@ class Loading:
         publisher: The bus; None: a dry run.
         clock: When they came.
         window: Id of the window; goes with each reading.
-        rows_per_s: Rows sent per second at most, so that the broker's queue does not outgrow it; 0: no bound.
+        rows_per_s: Rows sent per second at most, so that uplinks find room between them; 0: no bound.
+        lead: Holds the window back while it is too far ahead of the processor; None: nothing does.
         patience_s: How long the bus may be away before the window is given up.
     """
 
@@ -75,6 +77,7 @@ class Loading:
         *,
         window: str,
         rows_per_s: int = 0,
+        lead: Lead | None = None,
         patience_s: float = 60.0,
     ) -> None:
         self._owners = Owners(catalog)
@@ -82,8 +85,9 @@ class Loading:
         self._clock = clock
         self._window = window
         self._rows_per_s = rows_per_s
+        self._lead = lead
         self._patience_s = patience_s
-        self._received_at = clock.now()
+        self._received_at = self._last_sent_at = clock.now()
         self._devices: set[str] = set()
 
     async def load(
@@ -110,7 +114,7 @@ class Loading:
             pending += batch.rows
             if len(pending) >= ROWS_AT_ONCE:
                 await self._send(plan, only, pending, rejects, report)
-                await self._pace(report.rows, begun)
+                await self._keep_pace(report.rows, begun)
                 pending = []
             progress(batch.done)
         await self._send(plan, only, pending, rejects, report)
@@ -130,6 +134,7 @@ class Loading:
                 _reject(plan, row, error, rejects, report)
             else:
                 by_device.setdefault(owner.device, []).append(reading)
+                self._last_sent_at = reading.received_at
                 _count(report, row, owner.device, reading)
         if len(self._devices) < MAX_NAMES:
             self._devices.update(by_device)
@@ -165,9 +170,11 @@ class Loading:
             else:
                 return
 
-    async def _pace(self, rows: int, begun: float) -> None:
+    async def _keep_pace(self, rows: int, begun: float) -> None:
         if self._rows_per_s and self._publisher:
             await asyncio.sleep(max(0.0, rows / self._rows_per_s - (time.monotonic() - begun)))
+        if self._lead and self._publisher:
+            await self._lead.sent(rows, self._last_sent_at)
 
 
 async def _sampled(batches: AsyncIterator[Batch]) -> tuple[list[Batch], AsyncIterator[Batch]]:
@@ -210,5 +217,6 @@ def _reject(plan: Plan, row: Row, error: Unreadable, rejects: Rejects | None, re
     if len(report.first_rejects) < SHOWN:
         report.first_rejects.append({"row": row.number, "field": error.field, "reason": error.reason})
     if rejects:
-        text = text_of(list(row.cells) if row.fault else plan.payload(row))
+        is_odd = row.fault or len(row.cells) > len(plan.columns)
+        text = text_of(list(row.cells) if is_odd else plan.payload(row))
         rejects.put(row.number, error.field, error.reason, text)

@@ -51,15 +51,22 @@ class Windows:
         answers: list[Outgoing] = []
         for window, command in commands:
             known = self._jobs.find(window, command.id)
-            if known is not None:
-                answers += [_answer(window, known.result)] if known.result else []
-                continue
-            try:
-                self._jobs.write(_job(window, command))
-            except InvalidInput as error:
-                answers.append(_answer(window, self._failed(command.id, error)))
+            result = known.result if known is not None else self._taken(window, command)
+            answers += [_answer(window, result)] if result else []
         await self._publisher.publish(answers)
         self._ordered.set()
+
+    def _taken(self, window: str, command: Command) -> Result | None:
+        """Nothing, once a new order is written down; its answer, if it cannot be done."""
+        known: dict[str, str] = {}
+        try:
+            job = _job(window, command)
+            known = {"path": job.path}
+            self._runner.check(job)
+        except InvalidInput as error:
+            return self._failed(command.id, error, **known)
+        self._jobs.write(job)
+        return None
 
     async def run(self) -> None:
         """Work off orders until cancelled; one that is under way then is begun again at the next start."""
