@@ -18,6 +18,7 @@ create table catalog_points (code text, device text, provider text, type text, s
 create table catalog_variables (point text, code text, position integer, body text);
 create table catalog_providers (code text, name text, type text, api text, connection text, authentication text,
     mapping text, time_zone text, active integer, testing integer);
+create table catalog_credentials (owner_kind text, owner text, name text, sealed text, updated_at text);
 """
 """What gateway-api's views look like to who reads them."""
 
@@ -108,4 +109,5 @@ def ingest_settings(port: int, folder: Path) -> dict[str, str]:
         "CAUDAL_DATA_DIR": str(folder),
         "CAUDAL_WINDOW_ROWS_PER_S": "0",
         "CAUDAL_WINDOW_ROWS_AHEAD": "0",
+        "CAUDAL_MIGRATE": "true",
     }

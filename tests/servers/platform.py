@@ -44,7 +44,7 @@ class Platform:
             for server in (self.mosquitto, self.postgres, self.influx):
                 starting.enter_context(server)
             settings = self.settings()
-            for module in ("gateway_api", "processor"):
+            for module in ("gateway_api", "processor", "ingest"):
                 migrate(module, settings)
             self.gateway = Service(self.folder / "gateway", "gateway_api", settings)
             self.ingest = Service(self.folder / "ingest", "ingest", settings)

@@ -20,6 +20,7 @@ from servers.deployed_mosquitto import DeployedMosquitto
 from servers.influx import Influx1, Influx2, find_influxd
 from servers.postgres import Postgres
 from servers.process import Server
+from servers.redis import Redis
 
 SERVICES = ("ingest", "processor", "gateway-api")
 DEVICE = "meter-1"
@@ -92,6 +93,7 @@ def services(
     composed: dict[str, Any],
     broker: DeployedMosquitto,
     postgres: Postgres,
+    redis: Redis,
     influx: dict[str, str],
 ) -> Iterator[dict[str, ComposedService]]:
     shared = tmp_path_factory.mktemp("data")
@@ -100,6 +102,7 @@ def services(
         "CAUDAL_MQTT_PORT": str(broker.port),
         "CAUDAL_DATABASE_URL": postgres.database(),
         "CAUDAL_DATA_DIR": str(shared),
+        "CAUDAL_REDIS_URL": f"redis://{redis.host}:{redis.port}/0",
         **influx,
     }
     made = {name: ComposedService(shared / name, name, composed[name], addresses) for name in ("migrate", *SERVICES)}

@@ -74,7 +74,9 @@ def load(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
 @app.command()
 def migrate(data_dir: DataDir = Path(".caudal")) -> None:
     """Bring the tables of all services up to date."""
-    sys.exit(delegated.run(PROCESSOR, "migrate", [], data_dir) or delegated.run(GATEWAY_API, "migrate", [], data_dir))
+    for service in (PROCESSOR, GATEWAY_API, INGEST):
+        if code := delegated.run(service, "migrate", [], data_dir):
+            sys.exit(code)
 
 
 @app.command("rebuild-store", context_settings=PASS_ON)

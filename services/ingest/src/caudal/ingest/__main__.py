@@ -15,8 +15,8 @@ from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Tr
 from caudal.ingest.adapters.terminal import show
 from caudal.ingest.domain.options import options_from
 from caudal.ingest.handlers.loading import Report
+from caudal.ingest.main import bring_up_to_date, serve
 from caudal.ingest.main import load as load_file
-from caudal.ingest.main import serve
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,6 +31,12 @@ def main(context: typer.Context) -> None:
     """Run the service, unless a command is given."""
     if context.invoked_subcommand is None:
         serve()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring ingest's tables up to date."""
+    asyncio.run(bring_up_to_date())
 
 
 @app.command()

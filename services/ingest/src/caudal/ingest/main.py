@@ -3,36 +3,58 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from caudal.common.adapters.clock import SystemClock
 from caudal.common.adapters.mqtt import MqttBus
-from caudal.common.adapters.sql import open_engine, ping
+from caudal.common.adapters.sealing import open_sealer
+from caudal.common.adapters.sql import migrate, open_engine, ping
 from caudal.common.adapters.sql_catalog import CachedCatalog, SqlCatalog
+from caudal.common.domain.catalog import Provider
 from caudal.common.domain.errors import Transient
 from caudal.common.domain.ids import id_from_name
-from caudal.common.ports import Publisher
+from caudal.common.ports import Clock, Publisher
 from caudal.common.service import Service, run
-from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings
+from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSettings, SqlSettings
 from caudal.ingest.adapters.job_files import JobFiles
 from caudal.ingest.adapters.metrics import PrometheusTally
+from caudal.ingest.adapters.pacing import HostPace
 from caudal.ingest.adapters.parquet_frames import Limits
-from caudal.ingest.adapters.patient_catalog import PatientCatalog
+from caudal.ingest.adapters.patient_catalog import PatientCatalog, PatientFleet
+from caudal.ingest.adapters.provider_clients import KeptClients
+from caudal.ingest.adapters.providers.http import open_http
+from caudal.ingest.adapters.providers.opening import open_client
 from caudal.ingest.adapters.rejects_file import RejectsFile
+from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.adapters.sql_progress import SqlWindowProgress
+from caudal.ingest.adapters.sql_secrets import SqlSecrets
 from caudal.ingest.adapters.tables import open_table
 from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
-from caudal.ingest.entrypoints import batch, uplink
+from caudal.ingest.entrypoints import batch, poll, trying, uplink
 from caudal.ingest.handlers.accepting import Accepting
+from caudal.ingest.handlers.asking import Asker, Reach
 from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.loading import Loading, Report
+from caudal.ingest.handlers.polling import Polling
+from caudal.ingest.handlers.trying import Trying
 from caudal.ingest.handlers.windows import Windows
+from caudal.ingest.ports import ProviderClient
 from caudal.ingest.settings import IngestSettings, windows_folder
 
 NAME = "ingest"
+MAX_CONNECTIONS = 1000
+"""To all providers together; each has no more than points of it are asked for at once."""
+VERSION_TABLE = "alembic_version_ingest"
+TIMER_ALONE, TIMER_BESIDE_QUEUE = 1.0, 1.25
+"""How many intervals our own clock waits for a round: beside arq's it only steps in when that one does not ring."""
 CONNECT_S = 10.0
 """How long `load` waits for the broker."""
 
@@ -46,6 +68,8 @@ async def build(service: Service) -> None:
     """Put the service together."""
     common, settings, mqtt = ServiceSettings(), IngestSettings(), MqttSettings()
     clock, tally = SystemClock(), PrometheusTally(service.registry)
+    if common.migrate:
+        await bring_up_to_date()
 
     engine = open_engine(SqlSettings())
     catalog = CachedCatalog(PatientCatalog(SqlCatalog(engine)))
@@ -63,8 +87,59 @@ async def build(service: Service) -> None:
     for subscription in uplink.subscriptions(accepting.accept, catalog.forget, tally, pace, settings.zigbee_topic):
         bus.subscribe(subscription)
     bus.subscribe(batch.subscription(windows.order, accepting.accept, group))
+
+    http = open_http(settings.polling_networks, MAX_CONNECTIONS)
+    http.event_hooks = {"request": [HostPace(settings.polling_requests_per_s).wait]}
+    service.part("providers", stop=http.aclose)
+    polling, tried = polling_of(settings, common, engine, http, accepting, bus, clock)
+    bus.subscribe(trying.subscription(tried.order, group))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("windows", run=windows.run, restart=True)
+    add_clocks(service, polling, settings)
+
+
+def polling_of(
+    settings: IngestSettings,
+    common: ServiceSettings,
+    engine: AsyncEngine,
+    http: httpx.AsyncClient,
+    accepting: Accepting,
+    publisher: Publisher,
+    clock: Clock,
+) -> tuple[Polling, Trying]:
+    """What asks providers, in rounds and by order."""
+
+    def opened(provider: Provider, secrets: dict[str, str]) -> ProviderClient:
+        entry = (provider.api or "", provider.connection, provider.authentication)
+        return open_client(*entry, secrets, http, clock, provider.time_zone)
+
+    fleet, clients = PatientFleet(SqlCatalog(engine)), KeptClients(opened)
+    secrets = SqlSecrets(engine, open_sealer(CredentialSettings(), common.data_dir))
+    record = SqlPollingRecord(engine)
+    first, overlap = settings.polling_first_hours, settings.polling_overlap_minutes
+    asker = Asker(accepting, record, clock, Reach(timedelta(hours=first), timedelta(minutes=overlap)))
+    holder = MqttSettings().mqtt_client_id or NAME
+    polling = Polling(fleet, secrets, clients, record, asker, clock, at_once=settings.polling_at_once, holder=holder)
+    return polling, Trying(fleet, secrets, clients, accepting, publisher, clock)
+
+
+def add_clocks(service: Service, polling: Polling, settings: IngestSettings) -> None:
+    """Have rounds begun: by arq where there is a Redis, and by our own clock in any case."""
+    every = timedelta(minutes=settings.polling_minutes)
+    if redis_url := settings.redis_url.get_secret_value():
+        queue = poll.Queue(polling.round, every, redis_url)
+        service.part("queue", run=queue.run, check=queue.check, restart=True)
+    patience = TIMER_BESIDE_QUEUE if redis_url else TIMER_ALONE
+    service.part("polling", run=partial(poll.ring, polling.round, every, patience), restart=True)
+
+
+async def bring_up_to_date() -> None:
+    """Make or change ingest's tables."""
+    engine = open_engine(SqlSettings())
+    try:
+        await migrate(engine, "caudal.ingest", VERSION_TABLE)
+    finally:
+        await engine.dispose()
 
 
 async def load(

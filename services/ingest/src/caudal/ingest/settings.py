@@ -1,8 +1,10 @@
 """Settings of ingest, read from the environment once, by `main`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
 from caudal.common.settings import Section, ServiceSettings
 
@@ -30,6 +32,25 @@ class IngestSettings(Section):
     """Largest content of a Parquet file; one that is only 50 times larger than the file passes in any case."""
     window_max_rows: int = Field(default=100_000_000, ge=1)
     """Most rows of a Parquet file."""
+    polling_minutes: float = Field(default=5.0, ge=0.01, le=1440)
+    """How often a round of asking providers begins; each point is asked at its own frequency, never more often."""
+    polling_at_once: int = Field(default=16, ge=1, le=32)
+    """Points of one provider asked for at once."""
+    polling_requests_per_s: float = Field(default=50.0, gt=0, le=1000)
+    """Requests to one host."""
+    polling_first_hours: float = Field(default=24.0, gt=0)
+    """How far back a variable is asked for the first time."""
+    polling_overlap_minutes: float = Field(default=60.0, ge=0)
+    """How far before its cursor a variable is asked for each time: rows may appear late at the provider."""
+    polling_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Networks whose providers may be asked although they are not public, such as 192.168.0.0/16; commas between."""
+    redis_url: SecretStr = SecretStr("")
+    """Where arq keeps what is due, such as redis://redis:6379/0; empty: rounds are begun by a clock of ours alone."""
+
+    @field_validator("polling_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def windows_folder(settings: ServiceSettings) -> Path:

@@ -67,6 +67,20 @@ PROVIDER_PUSH = Topic(
     ("ingest",),
     description="What a provider handed in over HTTP; which devices it speaks of is known once it is read.",
 )
+PROVIDER_COMMAND = Topic(
+    "provider/{provider}/command",
+    m.Command,
+    ("gateway-api",),
+    ("ingest",),
+    description="Try a provider (`test`): ask it for the latest values of a point, and hand nothing on.",
+)
+PROVIDER_RESULT = Topic(
+    "provider/{provider}/result",
+    m.Result,
+    ("ingest",),
+    ("gateway-api",),
+    description="What a provider that was tried answered, and what its mapping makes of it.",
+)
 TELEMETRY_RAW = Topic(
     "telemetry/{device}/raw",
     m.RawReadings,

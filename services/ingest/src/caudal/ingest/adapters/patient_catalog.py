@@ -1,6 +1,6 @@
 """A catalog whose failures are nobody's payload's fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from caudal.common.domain.catalog import Point, Provider
 from caudal.common.domain.errors import Transient
 from caudal.common.ports import Catalog
+from caudal.ingest.ports import Fleet
 
 
 class PatientCatalog:
@@ -22,24 +23,42 @@ class PatientCatalog:
 
     async def point_of(self, device: str) -> Point | None:
         """As the other catalog."""
-        with _asking_again():
+        with asking_again():
             return await self._inner.point_of(device)
 
     async def point(self, code: str) -> Point | None:
         """As the other catalog."""
-        with _asking_again():
+        with asking_again():
             return await self._inner.point(code)
 
     async def provider(self, code: str) -> Provider | None:
         """As the other catalog."""
-        with _asking_again():
+        with asking_again():
             return await self._inner.provider(code)
 
 
+class PatientFleet:
+    """Another fleet; as `PatientCatalog`."""
+
+    def __init__(self, inner: Fleet) -> None:
+        self._inner = inner
+
+    async def providers(self) -> Sequence[Provider]:
+        """As the other fleet."""
+        with asking_again():
+            return await self._inner.providers()
+
+    async def sourced(self) -> Sequence[Point]:
+        """As the other fleet."""
+        with asking_again():
+            return await self._inner.sourced()
+
+
 @contextmanager
-def _asking_again() -> Iterator[None]:
+def asking_again() -> Iterator[None]:
+    """Whatever the database says against a question becomes `Transient`."""
     try:
         yield
     except SQLAlchemyError as error:
         reason = str(error.__cause__ or error)[:200]
-        raise Transient(f"the catalog cannot be read (are gateway-api's tables there?): {reason}", 2.0) from error
+        raise Transient(f"the database refuses (are all tables there?): {reason}", 2.0) from error

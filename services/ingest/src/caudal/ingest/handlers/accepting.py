@@ -74,6 +74,20 @@ class Accepting:
         await self._publisher.publish(sorted_out.messages())
         sorted_out.count(self._tally)
 
+    async def understood(self, arrival: Arrival) -> Outcome:
+        """What `accept` would make of an arrival, without telling anybody.
+
+        Raises:
+            Transient: the catalog is away.
+        """
+        try:
+            payload, now = decode_payload(arrival.payload), self._clock.now()
+            if arrival.device is not None:
+                return await self._readers.read(arrival.device, payload, now, arrival.preset)
+            return (await self._readers.of_provider(arrival.provider or "")).read(payload, now)
+        except Unreadable as error:
+            return Outcome([], [error])
+
     async def _take(self, arrival: Arrival, sorted_out: "_SortedOut") -> None:
         received_at = arrival.received_at or self._stamp()
         source = _source_of(arrival)

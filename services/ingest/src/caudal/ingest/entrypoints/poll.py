@@ -1,0 +1,112 @@
+"""The two clocks that begin a round of asking providers: arq's, and one of our own for when Redis is away.
+
+Both may ring, in any number of replicas: the record says whether a round begins. docs/decisions has why.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import msgspec
+import structlog
+from arq import Retry, cron
+from arq.connections import RedisSettings
+from arq.worker import Worker
+from redis.exceptions import RedisError
+
+from caudal.common.domain.errors import Transient
+from caudal.ingest.handlers.polling import ROUND_S, Round
+
+QUEUE = "caudal:ingest"
+JOB_S = ROUND_S + 30.0
+"""After so long arq gives a round up; the round does so before."""
+TRIES = 3
+LOOKS = 4
+"""Our own clock looks so many times in the length of a round's interval whether one is due."""
+AGAIN_S = 5.0
+"""How soon a round is begun again that could not be ended for something of ours that is away."""
+AWAY_S = 15.0
+"""How long Redis is left alone after it was found to be away."""
+
+Begin = Callable[[timedelta], Awaitable[Round | None]]
+
+_log = structlog.get_logger(__name__)
+
+
+async def ring(begin: Begin, every: timedelta, patience: float) -> None:
+    """Begin a round whenever the last one began more than `every` × `patience` ago, until cancelled."""
+    while True:
+        pause_s = every.total_seconds() / LOOKS
+        try:
+            await begin(every * patience)
+        except Transient as error:
+            _log.warning("providers cannot be asked yet", reason=str(error))
+            pause_s = min(AGAIN_S, pause_s)
+        await asyncio.sleep(pause_s)
+
+
+class Queue:
+    """arq's worker of the queue `caudal:ingest`, which begins a round by the clock.
+
+    Args:
+        begin: Begins a round.
+        every: How often; in whole minutes, at least one.
+        redis_url: Where the queue is.
+    """
+
+    def __init__(self, begin: Begin, every: timedelta, redis_url: str) -> None:
+        self._begin = begin
+        self._every = every
+        self._redis = RedisSettings.from_dsn(redis_url)
+        self._redis.conn_timeout, self._redis.conn_retries = 5, 1
+        self._trouble: str | None = "not connected yet"
+
+    async def run(self) -> None:
+        """Work until cancelled; while Redis is away, look for it again and again."""
+        while True:
+            worker = self._worker()
+            try:
+                self._trouble = None
+                await worker.async_run()
+            except (RedisError, OSError, TimeoutError) as error:
+                self._trouble = type(error).__name__
+                _log.warning("Redis is away, our own clock goes on", error=self._trouble, wait_s=AWAY_S)
+            finally:
+                await _closed(worker)
+            await asyncio.sleep(AWAY_S)
+
+    async def check(self) -> dict[str, Any]:
+        """How the queue is; whatever it is, rounds go on."""
+        return {"redis": "away" if self._trouble else "connected", "because": self._trouble}
+
+    def _worker(self) -> Worker:
+        minutes = max(1, round(self._every.total_seconds() / 60))
+        # arq's own type asks for a function with a qualified name, which a bound method has.
+        job = cast(Any, self._poll)
+        poll = cron(job, name="poll", minute=set(range(0, 60, minutes)), timeout=JOB_S, max_tries=TRIES, unique=True)
+        return Worker(
+            cron_jobs=[poll],
+            queue_name=QUEUE,
+            redis_settings=self._redis,
+            handle_signals=False,
+            job_serializer=msgspec.msgpack.encode,
+            job_deserializer=msgspec.msgpack.decode,
+            log_results=False,
+        )
+
+    async def _poll(self, context: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            done = await self._begin(self._every / 2)
+        except Transient as error:
+            raise Retry(defer=error.retry_after_s) from error
+        return msgspec.to_builtins(done) if done else None
+
+
+async def _closed(worker: Worker) -> None:
+    try:
+        async with asyncio.timeout(2.0):
+            await worker.close()
+    except (RedisError, OSError, TimeoutError, AttributeError) as error:
+        # What cannot be closed in order has no connection to be closed.
+        _log.debug("worker was not closed in order", error=type(error).__name__)

@@ -1,0 +1,112 @@
+"""Trying a provider: it is asked for a point's latest values, and what came is shown instead of handed on."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from caudal.common.bus import topics
+from caudal.common.bus.codec import encode
+from caudal.common.bus.messages import Command, Result
+from caudal.common.domain.catalog import Point, PointSource, Provider
+from caudal.common.domain.errors import CaudalError, InvalidInput
+from caudal.common.domain.payloads.reader import Measurement
+from caudal.common.ports import Clock, Outgoing, Publisher
+from caudal.ingest.handlers.accepting import Accepting
+from caudal.ingest.handlers.polled import arrivals_of
+from caudal.ingest.ports import Answered, Failed, Fleet, Outcome, ProviderClients, Question, Secrets
+
+SHOWN = 20
+"""Readings, and reasons, that an answer shows at most."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Trying:
+    """Tries providers, by order.
+
+    Args:
+        fleet: Who can be tried, with which points.
+        secrets: What providers want to hear from us.
+        clients: How each is asked.
+        accepting: Says what a mapping makes of an answer.
+        publisher: Where results are told.
+        clock: What time it is.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        secrets: Secrets,
+        clients: ProviderClients,
+        accepting: Accepting,
+        publisher: Publisher,
+        clock: Clock,
+    ) -> None:
+        self._fleet = fleet
+        self._secrets = secrets
+        self._clients = clients
+        self._accepting = accepting
+        self._publisher = publisher
+        self._clock = clock
+
+    async def order(self, provider: str, command: Command) -> None:
+        """Try a provider and tell the result; also why it could not be tried.
+
+        Raises:
+            Transient: the bus is away; trying it once more does no harm.
+        """
+        try:
+            detail, ok = await self._tried(provider, command), True
+        except CaudalError as error:
+            field = {"field": error.field, "error": error.reason} if isinstance(error, InvalidInput) else {}
+            detail, ok = {"error": str(error), **field}, False
+        _log.info("provider tried", provider=provider, outcome=detail.get("outcome", "not tried"))
+        result = Result(id=command.id, ok=ok, detail=detail, timestamp=self._clock.now())
+        await self._publisher.publish([Outgoing(topics.PROVIDER_RESULT.address(provider=provider), encode(result))])
+
+    async def _tried(self, code: str, command: Command) -> dict[str, Any]:
+        if command.action != "test":
+            raise InvalidInput("action", f"{command.action[:60]!r} is not test")
+        provider = next((each for each in await self._fleet.providers() if each.code == code), None)
+        if provider is None:
+            raise InvalidInput("provider", f"there is no provider {code!r}")
+        if provider.api is None:
+            raise InvalidInput("api", "the provider has none, so there is nothing to ask")
+        point = self._point(provider, command.params, await self._fleet.sourced())
+        assert point.source is not None
+        client = self._clients.of(provider, point.code, await self._secrets.vault())
+        begun = time.monotonic()
+        outcome = await client.latest(Question(remote_id=point.source.remote_id, keys=point.source.keys))
+        took_ms = round((time.monotonic() - begun) * 1000, 1)
+        return {"point": point.code or None, "took_ms": took_ms, **await self._shown(point, outcome)}
+
+    def _point(self, provider: Provider, params: dict[str, Any], points: Sequence[Point]) -> Point:
+        """The point that is asked for: the one that is named, or made up from a source, or any of the provider's."""
+        wanted, source = params.get("point"), params.get("source")
+        if wanted is None and source:
+            made_up = PointSource(remote_id=str(source["remote_id"]), keys=dict(source["keys"]))
+            return Point(code="", device="", provider=provider.code, source=made_up)
+        for point in points:
+            if point.provider == provider.code and wanted in (None, point.code):
+                return point
+        named = f"{str(wanted)[:64]!r} of" if wanted else "of"
+        raise InvalidInput("point", f"there is no point {named} {provider.code!r} that has a source")
+
+    async def _shown(self, point: Point, outcome: Outcome) -> dict[str, Any]:
+        if not isinstance(outcome, Answered):
+            kind = "failed" if isinstance(outcome, Failed) else "no_data"
+            return {"outcome": kind, "reason": outcome.reason, "raw": outcome.raw, "readings": [], "refused": []}
+        readings: list[Measurement] = []
+        refused = [{"field": "row", "reason": row.reason} for row in outcome.unreadable]
+        for arrival in arrivals_of(point, outcome.readings):
+            read = await self._accepting.understood(arrival)
+            readings += read.readings
+            refused += [{"field": error.field, "reason": error.reason} for error in read.refused]
+        shown = [_reading_shown(reading) for reading in readings[:SHOWN]]
+        return {"outcome": "answered", "raw": outcome.raw, "readings": shown, "refused": refused[:SHOWN]}
+
+
+def _reading_shown(reading: Measurement) -> dict[str, Any]:
+    return {"measured_at": reading.measured_at, "values": reading.values, "problems": reading.problems}

@@ -1,0 +1,1 @@
+"""Alembic scripts of ingest's tables."""
