@@ -5,6 +5,7 @@ not exist and one exists twice; what happens to such times is said by `clock_cha
 offset that held `before` or `after` the change. Without a declared zone a naive time is refused.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
@@ -67,11 +68,11 @@ def checked_pattern(pattern: str) -> str:
     """`pattern`, if strptime reads what strftime writes with it.
 
     Raises:
-        InvalidInput: it holds a directive that strptime does not know.
+        InvalidInput: it holds a directive that strptime does not know, or one twice.
     """
     try:
         datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(pattern), pattern)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, re.error) as error:
         raise InvalidInput("format", f"{pattern[:60]!r} is no strptime pattern: {error}") from error
     return pattern
 
