@@ -96,15 +96,12 @@ async def samples(
 
 def as_samples(track: Track) -> list[Sample]:
     """A merged track as the port gives it."""
-    if len(track.columns) == 1:
-        [(variable, column)] = track.columns.items()
-        return [Sample(instant(time), {variable: value}) for time, value in zip(track.times, column, strict=True)]
-    variables = list(track.columns)
-    values = zip(*track.columns.values(), strict=True)
-    return [
-        Sample(instant(time), dict(zip(variables, row, strict=True)))
-        for time, row in zip(track.times, values, strict=True)
-    ]
+    # column by column: a hundred thousand rows of two, one at a time, take half as long again
+    values: list[dict[str, float | None]] = [{} for _ in track.times]
+    for variable, column in track.columns.items():
+        for row, value in zip(values, column, strict=True):
+            row[variable] = value
+    return [Sample(instant(time), row) for time, row in zip(track.times, values, strict=True)]
 
 
 async def aggregate(

@@ -14,7 +14,7 @@ WATER_TABLE_DEPTH = "water_table_depth"
 """What a level gives beside itself when its sensor's depth is known."""
 MAX_SAMPLES = 100_000
 """Of one answer."""
-EXPORTED_AT_ONCE = 10_000
+EXPORTED_AT_ONCE = 50_000
 """Samples held while a whole range is written out."""
 
 _MICROSECOND = timedelta(microseconds=1)

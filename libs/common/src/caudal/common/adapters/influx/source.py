@@ -55,6 +55,7 @@ def _provider(table: Series[Numbers]) -> str:
 
 def _track(table: Series[Numbers], variables: Sequence[str], limit: int) -> Track:
     """A table whose columns are the time and `variables`."""
-    times, *columns = zip(*table.values, strict=True)
-    numbers = {variable: list(column) for variable, column in zip(variables, columns, strict=True)}
-    return Track(list(times), numbers, _provider(table), whole=len(times) < limit)
+    # one column after the other: `zip` of a hundred thousand rows takes each as an argument, and five times as long
+    times = [row[0] for row in table.values]
+    numbers = {variable: [row[place] for row in table.values] for place, variable in enumerate(variables, 1)}
+    return Track(times, numbers, _provider(table), whole=len(times) < limit)
