@@ -23,6 +23,8 @@ P = TypeVar("P")
 
 READINGS_AT_ONCE = 2000
 """Readings of one transaction, give or take a bundle: a thousand messages may hold a hundred times as many."""
+COMMANDS_AT_ONCE = 100
+"""Orders carried out before any of them is acknowledged: after a crash all of them are carried out again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -74,7 +76,7 @@ class BusEntrypoint:
         return [
             Subscription((raw,), self.take_raw, linger_s=linger_s, name="raw"),
             Subscription((rejected,), self.take_rejected, name="rejected"),
-            Subscription((command,), self.take_command, max_batch=1, name="command"),
+            Subscription((command,), self.take_command, max_batch=COMMANDS_AT_ONCE, name="command"),
             Subscription((topics.TELEMETRY_CONFIG.filter(),), self.take_config, name="config"),
         ]
 
@@ -111,16 +113,25 @@ class BusEntrypoint:
             self._nudge()
 
     async def take_command(self, deliveries: Sequence[Delivery]) -> None:
-        """Carry out an order and say what came of it."""
+        """Carry out orders and say what came of them; put away what is no order."""
+        refused: list[Rejected] = []
         for delivery in deliveries:
-            ids = topics.TELEMETRY_COMMAND.parse(delivery.topic) or {}
-            command = decode(delivery.payload, Command)
             try:
-                ok, detail = True, await self._obey(command, ids["device"])
-            except (InvalidInput, NotFound) as error:
-                ok, detail = False, {"reason": str(error)}
-            result = Result(id=command.id, ok=ok, detail=detail, timestamp=self._clock.now())
-            await self._publisher.publish([Outgoing(topics.TELEMETRY_RESULT.address(**ids), encode(result))])
+                device, command = _command(delivery)
+            except InvalidInput as error:
+                refused.append(rejected_delivery(delivery, error.reason, self._clock.now(), error.field))
+            else:
+                result = encode(await self._result_of(device, command))
+                await self._publisher.publish([Outgoing(topics.TELEMETRY_RESULT.address(device=device), result)])
+        if refused:
+            await keep_rejected(self._desk.ledger, refused)
+
+    async def _result_of(self, device: str, command: Command) -> Result:
+        try:
+            ok, detail = True, await self._obey(command, device)
+        except (InvalidInput, NotFound) as error:
+            ok, detail = False, {"reason": str(error)}
+        return Result(id=command.id, ok=ok, detail=detail, timestamp=self._clock.now())
 
     async def put_away(self, delivery: Delivery, reason: str) -> None:
         """Keep a delivery that no handler could take."""
@@ -167,6 +178,8 @@ def _raw_readings(delivery: Delivery) -> RawReadings:
     ids = topics.TELEMETRY_RAW.parse(delivery.topic)
     if ids is None or bundle.device != ids["device"]:
         raise InvalidInput("device", f"{bundle.device[:80]!r} is not that of the topic")
+    if not bundle.readings:
+        raise InvalidInput("readings", "holds none")
     for reading in bundle.readings:
         _check_time("measured_at", reading.measured_at)
         _check_time("received_at", reading.received_at)
@@ -175,6 +188,13 @@ def _raw_readings(delivery: Delivery) -> RawReadings:
         if not is_id(code):
             raise InvalidInput("values", f"{code[:80]!r} is no variable code: 1 to 64 of A-Z a-z 0-9 _ -")
     return bundle
+
+
+def _command(delivery: Delivery) -> tuple[str, Command]:
+    ids = topics.TELEMETRY_COMMAND.parse(delivery.topic)
+    if ids is None:
+        raise InvalidInput("topic", "names no device")
+    return ids["device"], decode(delivery.payload, Command)
 
 
 def _codes(bundle: RawReadings) -> Iterator[str]:
