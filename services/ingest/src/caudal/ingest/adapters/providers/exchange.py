@@ -117,7 +117,7 @@ class Exchange:
         token = self._find_token(answer, answer) if self._find_token else None
         if not isinstance(token, str) or not token:
             raise transient("the login gives no token where one is expected: look at authentication.token")
-        self._http.mask.add(token)
+        self._http.mask.add_token(token)
         return token
 
     def _remembered(self, failure: Failure) -> Failure:

@@ -17,9 +17,10 @@ import msgspec
 from caudal.common.domain.payloads.refusals import Unreadable, printable
 from caudal.common.domain.providers import Connection
 from caudal.common.ports import Clock
-from caudal.ingest.adapters.providers.egress import GuardedTransport, NotPublic, networks_from
+from caudal.ingest.adapters.providers.egress import NotPublic, networks_from
 from caudal.ingest.adapters.providers.failures import judged, permanent, retry_after_s, transient
 from caudal.ingest.adapters.providers.masking import Mask
+from caudal.ingest.adapters.providers.transport import AiohttpTransport
 from caudal.ingest.domain.payloads import decode_payload
 
 MAX_BODY = 8 * 1024 * 1024
@@ -45,10 +46,12 @@ def open_http(networks: Iterable[str], connections: int = 100) -> httpx.AsyncCli
     Raises:
         InvalidInput: a network is none.
     """
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30)
-    transport = GuardedTransport(limits, _trust(), networks_from(networks))
-    jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.AsyncClient(transport=transport, trust_env=False, cookies=jar, follow_redirects=False)
+    transport = AiohttpTransport(connections, _trust(), networks_from(networks))
+    return httpx.AsyncClient(transport=transport, trust_env=False, cookies=_no_cookies(), follow_redirects=False)
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 @cache

@@ -2,10 +2,12 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections import deque
 from urllib.parse import quote, quote_plus
 
 STRUCK = "•••"
+TOKENS = 8
+"""How many tokens of logins are remembered."""
 LEAST = 4
 """Characters of a secret; striking out shorter ones would leave no text whole."""
 
@@ -13,27 +15,30 @@ LEAST = 4
 class Mask:
     """Strikes out secrets, also as they look in an address, in JSON and in a header."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._forms: set[str] = set()
-        for secret in secrets:
-            self.add(secret)
+    def __init__(self) -> None:
+        self._lasting: set[str] = set()
+        self._passing: deque[set[str]] = deque(maxlen=TOKENS)
+        self._forms: list[str] = []
 
     def add(self, secret: str) -> None:
         """Strike this one out, too."""
-        if len(secret) >= LEAST:
-            escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
-            self._forms |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), *escaped}
+        self._lasting |= _forms(secret)
+        self._sort()
 
     def add_pair(self, username: str, password: str) -> str:
         """Strike this pair out, and give it as basic authentication writes it."""
         pair = b64encode(f"{username}:{password}".encode()).decode()
-        self.add(password)
         self.add(pair)
         return pair
 
+    def add_token(self, token: str) -> None:
+        """Strike out a token that will be followed by others."""
+        self._passing.append(_forms(token))
+        self._sort()
+
     def __call__(self, text: str) -> str:
         """`text` without secrets."""
-        for form in sorted(self._forms, key=len, reverse=True):
+        for form in self._forms:
             text = text.replace(form, STRUCK)
         return text
 
@@ -41,3 +46,14 @@ class Mask:
         """The first `most` characters of `text` without secrets, and without half of one at the end."""
         reach = most + max((len(form) for form in self._forms), default=0)
         return self(text[:reach])[:most]
+
+    def _sort(self) -> None:
+        """Longest first: one secret may be a part of another."""
+        self._forms = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
+
+
+def _forms(secret: str) -> set[str]:
+    if len(secret) < LEAST:
+        return set()
+    escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), *escaped}

@@ -52,7 +52,7 @@ def open_client(
         InvalidInput: the catalog's entry cannot be used; the error names the field.
     """
     settings = provider_settings(api, connection, authentication)
-    carrier = Http(settings.connection, http, clock, Mask([]))
+    carrier = Http(settings.connection, http, clock, Mask())
     exchange = Exchange(settings.authentication, secrets, carrier, clock)
     return HttpProviderClient(
         _api(settings.connection, exchange, clock, zone), settings.connection, clock, exchange.mask
