@@ -35,8 +35,9 @@ docs: setup      ## docs/asyncapi and docs/openapi, from the code
 	$(BIN)/python -m caudal.common.bus.asyncapi
 	$(BIN)/python -m caudal.gateway_api openapi
 
-bench: setup     ## messages/s, latency, CPU and memory of the whole path
+bench: setup     ## messages/s, latency, CPU and memory of the whole path; then of reads (READS="…" is passed on to them)
 	$(BIN)/python tests/bench/pipeline.py $(ARGS)
+	$(BIN)/python tests/bench/reads.py $(READS)
 
 lock:            ## requirements*.lock from the members' pyproject.toml; the only target that needs uv
 	uv lock --quiet

@@ -266,8 +266,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=500, help="requests per second")
     parser.add_argument("--seconds", type=int, default=15, help="length of the steady phase")
     parser.add_argument("--json", action="store_true")
-    # The one command line that `make bench` hands to every bench may hold what only another one knows.
-    arguments, _ = parser.parse_known_args()
+    arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caudal-bench-")))
         platform = stack.enter_context(Platform(folder, devices=POINTS, processors=0))
