@@ -16,6 +16,7 @@ PAIRS = [
     ("README.md", "README.es.md"),
     ("docs/guides/local-mode.md", "docs/guides/modo-local.md"),
     ("docs/guides/containers.md", "docs/guides/contenedores.md"),
+    ("docs/guides/providers.md", "docs/guides/proveedores.md"),
 ]
 
 
