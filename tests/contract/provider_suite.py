@@ -1,5 +1,6 @@
 """All promises of a `ProviderClient`: a test class per kind of API inherits them and lists its providers."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -357,6 +358,20 @@ class ProviderSuite:
         assert not outcome.is_transient
         assert "is not set" in outcome.reason
         assert case.simulator.seen == []
+        for strange in ("\ud800 half", "new\nline", "\0"):
+            client = case.client(http, clock, secrets=dict.fromkeys(case.secrets, strange))
+            outcome = await client.latest(case.question())
+            assert isinstance(outcome, Failed)
+            assert not outcome.is_transient
+            assert strange not in repr(outcome)
+
+    async def test_any_name_over_there_can_be_asked_for(self, case: Case, client: ProviderClient) -> None:
+        case.put("total", before(minutes=10), 1)
+        names = ("a/../b", "..", "", "x?y=1#z&w", "ñandú 7", "%2e%2e", "\0", "\r\nX: 1", "\ud800", "k" * 2000)
+        for name in names:
+            outcome = await client.latest(Question(remote_id=name, keys={"total": name}))
+            assert isinstance(outcome, Failed | NoData | Answered)
+        assert all("X" not in seen.headers for seen in case.simulator.seen)
 
     async def test_nothing_secret_is_in_any_outcome_log_or_repr(
         self, case: Case, client: ProviderClient, caplog: pytest.LogCaptureFixture
@@ -418,11 +433,14 @@ class ProviderSuite:
 class LoginSuite(ProviderSuite):
     """What clients promise that have to log in."""
 
-    async def test_one_login_serves_many_questions(self, case: Case, client: ProviderClient) -> None:
+    async def test_one_login_serves_many_questions_at_once(self, case: Case, client: ProviderClient) -> None:
         case.put("total", before(minutes=10), 1)
-        for _ in range(3):
-            assert isinstance(await client.latest(case.question()), Answered)
-        assert case.simulator.logins == 1
+        answers = await asyncio.gather(*(client.latest(case.question()) for _ in range(20)))
+        assert all(isinstance(answer, Answered) for answer in answers)
+        case.simulator.expire_tokens()
+        answers = await asyncio.gather(*(client.latest(case.question()) for _ in range(20)))
+        assert all(isinstance(answer, Answered) for answer in answers)
+        assert case.simulator.logins == 2
 
     async def test_a_token_that_expires_midway_is_renewed_once(
         self, case: Case, http: httpx.AsyncClient, clock: FakeClock

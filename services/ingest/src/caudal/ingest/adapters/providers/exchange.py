@@ -56,6 +56,8 @@ class Exchange:
             Failure: there is no telling.
         """
         self._require_secrets()
+        if not all(is_text(text) for text in (*names.values(), *params.values())):
+            raise permanent("a name over there is no text")
         filled = _filled(path, {**names, "token": self._secrets.get(self._authentication.secret, "")})
         if self._authentication.kind != "login":
             return await self._http.json(Sent(filled, {**params, **self._parameters()}, self._headers()))
@@ -72,6 +74,8 @@ class Exchange:
         for name in self._authentication.secrets():
             if not self._secrets.get(name):
                 raise permanent(f"the secret {name!r} is not set")
+            if not is_text(self._secrets[name]):
+                raise permanent(f"the secret {name!r} is no text")
 
     def _headers(self) -> dict[str, str]:
         us = self._authentication
@@ -139,6 +143,15 @@ def _header(secret: str) -> str:
     if not secret.isascii() or not secret.isprintable():
         raise permanent("a secret holds characters that no header can carry")
     return secret
+
+
+def is_text(text: str) -> bool:
+    """Whether `text` can be sent at all: JSON lets half characters through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _filled(path: str, names: Mapping[str, str]) -> str:

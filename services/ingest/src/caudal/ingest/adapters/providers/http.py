@@ -96,7 +96,8 @@ class Http:
             Failure: there is no such answer.
         """
         response, body = await self._answer(sent)
-        raw = self.mask.start_of(printable(body[: 4 * MAX_RAW].decode("utf-8", "replace")), MAX_RAW)
+        start = printable(body[: 8 * MAX_RAW].decode("utf-8", "replace"))
+        raw = self.mask.start_of(start, MAX_RAW, is_whole=len(body) <= 8 * MAX_RAW)
         if response.status_code >= 400:
             pause = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
             raise judged(self._host, response.status_code, raw[:500], pause)

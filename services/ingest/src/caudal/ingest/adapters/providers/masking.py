@@ -5,6 +5,8 @@ from base64 import b64encode
 from collections import deque
 from urllib.parse import quote, quote_plus
 
+from caudal.common.domain.payloads.refusals import printable
+
 STRUCK = "•••"
 TOKENS = 8
 """How many tokens of logins are remembered."""
@@ -42,10 +44,20 @@ class Mask:
             text = text.replace(form, STRUCK)
         return text
 
-    def start_of(self, text: str, most: int) -> str:
-        """The first `most` characters of `text` without secrets, and without half of one at the end."""
-        reach = most + max((len(form) for form in self._forms), default=0)
-        return self(text[:reach])[:most]
+    def start_of(self, text: str, most: int, is_whole: bool = True) -> str:
+        """At most the first `most` characters of `text` without secrets, and without half of one at the end.
+
+        Args:
+            text: What is to be shown.
+            most: Characters.
+            is_whole: Whether nothing was cut off from it before.
+        """
+        longest = max((len(form) for form in self._forms), default=0)
+        cut = text[: most + longest]
+        shown = self(cut)
+        if len(cut) < len(text) or not is_whole:
+            shown = shown[: max(len(shown) - longest, 0)]
+        return shown[:most]
 
     def _sort(self) -> None:
         """Longest first: one secret may be a part of another."""
@@ -56,4 +68,5 @@ def _forms(secret: str) -> set[str]:
     if len(secret) < LEAST:
         return set()
     escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
-    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), *escaped}
+    quoted = quote(secret, safe="", errors="replace"), quote(secret, errors="replace")
+    return {secret, *quoted, quote_plus(secret, errors="replace"), printable(secret), *escaped}
