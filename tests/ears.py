@@ -14,10 +14,11 @@ from caudal.common.ports import Outgoing, Subscription
 
 TABLES = """
 create table catalog_points (code text, device text, provider text, type text, status text, name text, time_zone text,
-    sampling_minutes real, max_rows integer, mapping text, rules text, source text);
+    sampling_minutes real, max_rows integer, mapping text, rules text, source text, client text, latitude real,
+    longitude real, altitude_m real);
 create table catalog_variables (point text, code text, position integer, body text);
 create table catalog_providers (code text, name text, type text, api text, connection text, authentication text,
-    mapping text, time_zone text, active integer, testing integer);
+    mapping text, time_zone text, active integer, testing integer, client text);
 create table catalog_credentials (owner_kind text, owner text, name text, sealed text, updated_at text);
 """
 """What gateway-api's views look like to who reads them."""
@@ -53,11 +54,11 @@ def write_catalog(path: Path) -> None:
             point.sampling_minutes, point.max_rows,
             msgspec.json.encode(point.mapping), msgspec.json.encode(point.rules), None,
         )  # fmt: skip
-        connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?,?)", row)
+        connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?,?,null,null,null,null)", row)
     for provider in PROVIDERS:
         mapping = msgspec.json.encode(provider.mapping)
         entry = (provider.code, provider.name, provider.type, None, "{}", "{}", mapping, provider.time_zone, 1, 0)
-        connection.execute("insert into catalog_providers values (?,?,?,?,?,?,?,?,?,?)", entry)
+        connection.execute("insert into catalog_providers values (?,?,?,?,?,?,?,?,?,?,null)", entry)
     connection.commit()
     connection.close()
 

@@ -42,6 +42,14 @@ async def lived_in(api: ApiHouse) -> ApiHouse:
     await api.add_point(provider="acme")
     await api.add_point(code="well-2", device="meter-2", name=RUNS, sampling_minutes=5)
     await api.keep(reading(NOW, total=1.0), device="meter-9")
+    told = {"types": ["OFFLINE"], "channels": ["EMAIL"]}
+    for path, body in (
+        ("/api/clients/", {"code": "a"}),
+        ("/api/users/owners/", {"user": "reader", "point": "well-1", "kind": "PRIMARY"}),
+        ("/api/users/notifications/", {"user": "reader", **told}),
+        ("/api/users/notifications/", {"user": "reader", "point": "well-1", **told}),
+    ):
+        assert (await api.admin.post(path, json=body)).status_code == 201
     return api
 
 

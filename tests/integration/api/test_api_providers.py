@@ -9,7 +9,8 @@ from caudal.common.domain.catalog import PointSource, Provider
 from integration.api.house import ApiHouse
 
 ACME: dict[str, Any] = {"code": "acme", "name": "Acme", "mapping": {"values": "*"}, "time_zone": "America/Santiago"}
-UNSAID = {"type": "HTTP_API", "api": None, "connection": {}, "authentication": {}, "active": True, "testing": False}
+UNSAID = {"client": None, "type": "HTTP_API", "api": None, "connection": {}, "authentication": {}}
+UNSAID |= {"active": True, "testing": False}
 
 
 class TestProviders:

@@ -22,7 +22,7 @@ from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.errors import UnsupportedMedia
-from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.permissions import Caller, Scope
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.entrypoints.middleware import EitherSlash
 from caudal.gateway_api.entrypoints.multipart import FilePart
@@ -185,7 +185,7 @@ class TestOrders:
             self.kept[command] = replace(self.kept[command], state=state, detail=dict(detail), finished_at=at)
             return self.kept[command]
 
-        async def one(self, command: str) -> OrderedCommand | None:
+        async def one(self, command: str, scope: Scope) -> OrderedCommand | None:
             return self.kept.get(command)
 
         async def latest_run(self) -> OrderedCommand | None:

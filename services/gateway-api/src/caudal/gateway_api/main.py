@@ -23,6 +23,7 @@ from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
 from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlApiKeys, SqlLoginAttempts, SqlUsers
 from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlUploads
 from caudal.gateway_api.adapters.sql_ledger import SqlLedger
+from caudal.gateway_api.adapters.sql_records import SqlRecords
 from caudal.gateway_api.adapters.sql_repeats import SqlRepeats
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
@@ -37,6 +38,7 @@ from caudal.gateway_api.handlers.intake import Intake
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay
+from caudal.gateway_api.handlers.records import RecordsDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.uploads import UploadShelf
@@ -121,6 +123,7 @@ def furnish(
         series=SeriesDesk(store, clock, timedelta(days=retention_days)),
         windows=windows,
         once=once,
+        records=RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock),
         figures=Figures(ledger, windows),
     )
     return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))

@@ -5,14 +5,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.audit import Act
 from caudal.gateway_api.domain.cursors import Cursor
 from caudal.gateway_api.domain.listing import Listing, Page
-from caudal.gateway_api.domain.permissions import ApiKey, Known, User
+from caudal.gateway_api.domain.permissions import ApiKey, Known, Permission, Scope, User
+from caudal.gateway_api.domain.records import Kind
 from caudal.gateway_api.domain.repeats import Attempt, Claim
 from caudal.gateway_api.domain.telemetry import (
     OrderedCommand,
@@ -24,6 +25,8 @@ from caudal.gateway_api.domain.telemetry import (
     Unclaimed,
     WindowRow,
 )
+
+T = TypeVar("T")
 
 # ---------------------------------------------------------------- identity
 
@@ -178,12 +181,16 @@ class CatalogEdit(Protocol):
 
         Raises:
             Conflict: its code or its device is taken.
-            InvalidInput: there is no such provider.
+            InvalidInput: there is no such client, or no such provider for it.
         """
         ...
 
     async def put_point(self, point: Point, at: datetime) -> None:
         """Put a point, with exactly these variables, in the place of the one of its code; raises as `add_point`."""
+        ...
+
+    async def forget_foreign(self, point: str, client: str | None) -> None:
+        """Remove owners and notifications of users of other clients than `client`; staff's stay."""
         ...
 
     async def remove_point(self, code: str) -> None:
@@ -222,27 +229,27 @@ class CatalogEdit(Protocol):
 class CatalogStore(Protocol):
     """Points, variables and providers, as their only writer keeps them."""
 
-    def edit(self) -> AbstractAsyncContextManager[CatalogEdit]:
-        """A transaction; it commits at the end and rolls back on any error."""
+    def edit(self, scope: Scope) -> AbstractAsyncContextManager[CatalogEdit]:
+        """A transaction on what is within the scope; it commits at the end and rolls back on any error."""
         ...
 
-    async def point(self, code: str) -> Point | None:
+    async def point(self, code: str, scope: Scope) -> Point | None:
         """The point of this code, with its variables."""
         ...
 
-    async def provider(self, code: str) -> Provider | None:
+    async def provider(self, code: str, scope: Scope) -> Provider | None:
         """The provider of this code."""
         ...
 
-    async def points(self, listing: Listing) -> Page[Point]:
+    async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
         """A page of points, with their variables."""
         ...
 
-    async def variables(self, listing: Listing) -> Page[tuple[str, Variable]]:
+    async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:
         """A page of variables, each with the code of its point."""
         ...
 
-    async def providers(self, listing: Listing) -> Page[Provider]:
+    async def providers(self, scope: Scope, listing: Listing) -> Page[Provider]:
         """A page of providers."""
         ...
 
@@ -250,8 +257,77 @@ class CatalogStore(Protocol):
         """Every device that the point has had, oldest first, the present one last."""
         ...
 
-    async def changes(self, point: str, listing: Listing) -> Page[Change]:
+    async def changes(self, point: str, scope: Scope, listing: Listing) -> Page[Change]:
         """A page of a point's journal, newest first."""
+        ...
+
+
+class RecordsEdit(Protocol):
+    """One transaction on what is one row each, within a scope."""
+
+    @property
+    def audit(self) -> Audit:
+        """Where what is done is written down."""
+        ...
+
+    async def one(self, kind: Kind[T], key: str) -> T:
+        """The record, held against other editors.
+
+        Raises:
+            NotFound: there is none within the scope.
+        """
+        ...
+
+    async def add(self, kind: Kind[T], record: T, **hidden: str) -> None:
+        """Add a record, with columns that nobody reads back.
+
+        Raises:
+            Conflict: it is there already.
+        """
+        ...
+
+    async def put(self, kind: Kind[T], record: T, **hidden: str) -> None:
+        """Put a record in the place of the one of its key; raises as `add`."""
+        ...
+
+    async def remove(self, kind: Kind[Any], key: str) -> None:
+        """Remove a record.
+
+        Raises:
+            Conflict: other things belong to it.
+        """
+        ...
+
+    async def client_of_point(self, point: str) -> tuple[str | None] | None:
+        """Whose point it is; None: there is no such point within the scope."""
+        ...
+
+    async def permissions_of(self, role: str) -> frozenset[Permission] | None:
+        """What a role may; None: there is no such role."""
+        ...
+
+    async def other_admins(self, user: str) -> int:
+        """How many active administrators there are beside this user, held against other editors."""
+        ...
+
+    async def forget_foreign(self, user: str, client: str | None) -> None:
+        """Remove what ties a user to points that are not of `client`; None: staff may be tied to any."""
+        ...
+
+
+class Records(Protocol):
+    """Clients, users, owners and notification preferences; every question is asked within a scope."""
+
+    def edit(self, scope: Scope) -> AbstractAsyncContextManager[RecordsEdit]:
+        """A transaction; it commits at the end and rolls back on any error."""
+        ...
+
+    async def one(self, kind: Kind[T], scope: Scope, key: str) -> T | None:
+        """The record of this key."""
+        ...
+
+    async def page(self, kind: Kind[T], scope: Scope, listing: Listing) -> Page[T]:
+        """A page of records."""
         ...
 
 
@@ -273,19 +349,21 @@ class Outbox(Protocol):
 class Ledger(Protocol):
     """The processor's ledger, read only."""
 
-    async def raw(self, query: RawQuery, after: Cursor | None, limit: int) -> list[RawEntry]:
+    async def raw(self, scope: Scope, query: RawQuery, after: Cursor | None, limit: int) -> list[RawEntry]:
         """Raw readings, newest first by the time that the query names, from behind `after`."""
         ...
 
-    async def rejected(self, query: RejectedQuery, after: Cursor | None, limit: int) -> list[RejectedEntry]:
+    async def rejected(
+        self, scope: Scope, query: RejectedQuery, after: Cursor | None, limit: int
+    ) -> list[RejectedEntry]:
         """Rejected payloads, last received first, from behind `after`."""
         ...
 
-    async def rejected_one(self, entry: str) -> RejectedEntry | None:
+    async def rejected_one(self, entry: str, scope: Scope) -> RejectedEntry | None:
         """The rejected payload of this id."""
         ...
 
-    async def unclaimed(self, listing: Listing) -> Page[Unclaimed]:
+    async def unclaimed(self, scope: Scope, listing: Listing) -> Page[Unclaimed]:
         """A page of devices that no point claims, last heard of first."""
         ...
 
@@ -343,7 +421,7 @@ class Commands(Protocol):
         """Keep the answer to an order; None: no such order, or it had one."""
         ...
 
-    async def one(self, command: str) -> OrderedCommand | None:
+    async def one(self, command: str, scope: Scope) -> OrderedCommand | None:
         """The order of this id."""
         ...
 

@@ -21,10 +21,24 @@ from caudal.common.ports import Catalog
 
 Row = Mapping[str, Any]
 
-_PLAIN = ("code", "device", "provider", "type", "status", "name", "time_zone", "sampling_minutes", "max_rows")
+_PLAIN = (
+    "code",
+    "device",
+    "client",
+    "provider",
+    "type",
+    "status",
+    "name",
+    "latitude",
+    "longitude",
+    "altitude_m",
+    "time_zone",
+    "sampling_minutes",
+    "max_rows",
+)
 _points = sa.table("catalog_points", *(sa.column(name) for name in (*_PLAIN, "mapping", "rules", "source")))
 _variables = sa.table("catalog_variables", *(sa.column(name) for name in ("point", "code", "position", "body")))
-_PROVIDER_PLAIN = ("code", "name", "type", "api", "time_zone", "active", "testing")
+_PROVIDER_PLAIN = ("code", "client", "name", "type", "api", "time_zone", "active", "testing")
 _PROVIDER_JSON = ("connection", "authentication", "mapping")
 _providers = sa.table("catalog_providers", *(sa.column(name) for name in (*_PROVIDER_PLAIN, *_PROVIDER_JSON)))
 

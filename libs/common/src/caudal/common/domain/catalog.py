@@ -252,10 +252,18 @@ class Point:
 
     code: str
     device: str
+    client: str | None = None
+    """Whose it is; None: only the platform's own staff see it."""
     provider: str | None = None
     type: PointType = PointType.WELL
     status: PointStatus = PointStatus.ACTIVE
     name: str = ""
+    latitude: float | None = None
+    """Degrees, WGS 84, north positive."""
+    longitude: float | None = None
+    """Degrees, WGS 84, east positive."""
+    altitude_m: float | None = None
+    """Above sea level."""
     time_zone: str = "UTC"
     """Zone of times that the device sends without one."""
     sampling_minutes: float = 60.0
@@ -275,6 +283,8 @@ class Provider:
     """A company or platform that hands us readings, as ingest sees it."""
 
     code: str
+    client: str | None = None
+    """Whose it is; None: shared by all clients."""
     name: str = ""
     type: ProviderType = ProviderType.HTTP_API
     api: str | None = None

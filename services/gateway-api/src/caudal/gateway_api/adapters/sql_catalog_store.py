@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -17,16 +18,25 @@ from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
-from caudal.gateway_api.adapters.tables import audit_log, outbox, points, providers, variables
+from caudal.gateway_api.adapters.sql_scope import SCOPES
+from caudal.gateway_api.adapters.tables import (
+    audit_log,
+    clients,
+    notification_preferences,
+    outbox,
+    owners,
+    points,
+    providers,
+    users,
+    variables,
+)
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.lists import JOURNAL, POINTS, PROVIDERS, VARIABLES
+from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.ports import CatalogEdit, Change
 
 T = TypeVar("T")
-
-_POINT_SEARCH = (points.c.code, points.c.name, points.c.device)
-_VARIABLE_SEARCH = (variables.c.code, variables.c.name, variables.c.point)
-_PROVIDER_SEARCH = (providers.c.code, providers.c.name)
 
 
 class SqlCatalogStore:
@@ -36,35 +46,34 @@ class SqlCatalogStore:
         self._engine = engine
 
     @asynccontextmanager
-    async def edit(self) -> AsyncIterator[CatalogEdit]:
+    async def edit(self, scope: Scope) -> AsyncIterator[CatalogEdit]:
         async with audited(self._engine) as (connection, audit):
-            yield _SqlCatalogEdit(connection, audit)
+            yield _SqlCatalogEdit(connection, audit, scope)
 
-    async def point(self, code: str) -> Point | None:
-        return _joined(await ask(self._engine, _one_point, {"wanted": code}))
+    async def point(self, code: str, scope: Scope) -> Point | None:
+        point = _joined(await ask(self._engine, _one_point, {"wanted": code}))
+        return point if point is not None and scope.sees(point.client) else None
 
-    async def provider(self, code: str) -> Provider | None:
+    async def provider(self, code: str, scope: Scope) -> Provider | None:
         row = await ask_one(self._engine, _one_provider, {"wanted": code})
-        return provider_of(row) if row else None
+        return provider_of(row) if row and _sees_provider(scope, row["client"]) else None
 
-    async def points(self, listing: Listing) -> Page[Point]:
-        query = asked_for(sa.select(points), listing, points, _POINT_SEARCH, default_order=points.c.code)
+    async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
+        query = asked_for(sa.select(points).where(SCOPES["point"](scope)), listing, POINTS, points)
         rows, total = await page_of(self._engine, query, listing)
         bodies: dict[str, list[str]] = {}
         for row in await ask(self._engine, _bodies, {"codes": [row["code"] for row in rows]}):
             bodies.setdefault(row["point"], []).append(row["body"])
         return _page([point_of(row, bodies.get(row["code"], [])) for row in rows], total, listing)
 
-    async def variables(self, listing: Listing) -> Page[tuple[str, Variable]]:
-        query = asked_for(
-            sa.select(variables), listing, variables, _VARIABLE_SEARCH, default_order=variables.c.point
-        ).order_by(variables.c.position, variables.c.code)
+    async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:
+        query = asked_for(sa.select(variables).where(SCOPES["variable"](scope)), listing, VARIABLES, variables)
         rows, total = await page_of(self._engine, query, listing)
         found = [(row["point"], msgspec.json.decode(row["body"], type=Variable)) for row in rows]
         return _page(found, total, listing)
 
-    async def providers(self, listing: Listing) -> Page[Provider]:
-        query = asked_for(sa.select(providers), listing, providers, _PROVIDER_SEARCH, default_order=providers.c.code)
+    async def providers(self, scope: Scope, listing: Listing) -> Page[Provider]:
+        query = asked_for(sa.select(providers).where(SCOPES["provider"](scope)), listing, PROVIDERS, providers)
         rows, total = await page_of(self._engine, query, listing)
         return _page([provider_of(row) for row in rows], total, listing)
 
@@ -78,10 +87,11 @@ class SqlCatalogStore:
         devices = [msgspec.json.decode(row["after"])["device"] for row in await ask(self._engine, query)]
         return list(dict.fromkeys(devices))[::-1]
 
-    async def changes(self, point: str, listing: Listing) -> Page[Change]:
-        newest_first = listing.order != ("at",)
-        order = audit_log.c.number.desc() if newest_first else audit_log.c.number.asc()
-        query = sa.select(audit_log).where(audit_log.c.point == point).order_by(order)
+    async def changes(self, point: str, scope: Scope, listing: Listing) -> Page[Change]:
+        # In the order in which it was written: several lines may be of one instant.
+        numbered = replace(listing, order=("number",) if listing.order[:1] == ("at",) else ("-number",))
+        query = sa.select(audit_log).where(audit_log.c.point == point, SCOPES["act"](scope))
+        query = asked_for(query, numbered, JOURNAL, audit_log)
         rows, total = await page_of(self._engine, query, listing)
         return _page([_change_of(row) for row in rows], total, listing)
 
@@ -89,29 +99,31 @@ class SqlCatalogStore:
 class _SqlCatalogEdit:
     """One open transaction."""
 
-    def __init__(self, connection: AsyncConnection, audit: SqlAudit) -> None:
+    def __init__(self, connection: AsyncConnection, audit: SqlAudit, scope: Scope) -> None:
         self._connection = connection
+        self._scope = scope
         self.audit = audit
 
     async def point(self, code: str) -> Point:
         point = await _point(self._connection, code, hold=True)
-        if point is None:
+        if point is None or not self._scope.sees(point.client):
             raise NotFound("point", code)
         return point
 
     async def provider(self, code: str) -> Provider:
         provider = await _provider(self._connection, code, hold=True)
-        if provider is None:
+        if provider is None or not _sees_provider(self._scope, provider.client):
             raise NotFound("provider", code)
         return provider
 
     async def add_point(self, point: Point, at: datetime) -> None:
-        await self._check_provider(point.provider)
+        await self._check_belongings(point)
+        await self._check_code(point)
         await self._write(sa.insert(points).values(**_point_row(point), created_at=at, updated_at=at))
         await self._put_variables(point)
 
     async def put_point(self, point: Point, at: datetime) -> None:
-        await self._check_provider(point.provider)
+        await self._check_belongings(point)
         await self._write(
             sa.update(points).where(points.c.code == point.code).values(**_point_row(point), updated_at=at)
         )
@@ -122,9 +134,13 @@ class _SqlCatalogEdit:
         await self._connection.execute(sa.delete(points).where(points.c.code == code))
 
     async def add_provider(self, provider: Provider, at: datetime) -> None:
+        await self._check_client(provider.client)
         await self._write(sa.insert(providers).values(**_provider_row(provider), created_at=at, updated_at=at))
 
     async def put_provider(self, provider: Provider, at: datetime) -> None:
+        await self._check_client(provider.client)
+        if provider.client is not None:
+            await self._check_no_foreign_points(provider.code, provider.client)
         await self._write(
             sa.update(providers)
             .where(providers.c.code == provider.code)
@@ -142,9 +158,44 @@ class _SqlCatalogEdit:
         row = {"topic": message.topic, "payload": message.payload, "retain": message.retain, "created_at": at}
         await self._connection.execute(sa.insert(outbox).values(row))
 
-    async def _check_provider(self, code: str | None) -> None:
-        if code is not None and await _provider(self._connection, code) is None:
-            raise InvalidInput("provider", f"there is no provider {code!r}")
+    async def forget_foreign(self, point: str, client: str | None) -> None:
+        foreign = sa.select(users.c.id).where(users.c.client.is_not(None), users.c.client.is_distinct_from(client))
+        for table in (owners, notification_preferences):
+            gone = sa.delete(table).where(table.c.point == point, table.c.user.in_(foreign))
+            await self._connection.execute(gone)
+
+    async def _check_belongings(self, point: Point) -> None:
+        """Its client and its provider are there, and the provider is shared or that client's."""
+        await self._check_client(point.client)
+        if point.provider is None:
+            return
+        provider = await _provider(self._connection, point.provider)
+        if provider is None or (provider.client is not None and provider.client != point.client):
+            raise InvalidInput("provider", f"there is no provider {point.provider!r}")
+
+    async def _check_client(self, code: str | None) -> None:
+        query = sa.select(clients.c.code).where(clients.c.code == code)
+        if code is not None and (await self._connection.execute(query)).one_or_none() is None:
+            raise InvalidInput("client", f"there is no client {code!r}")
+
+    async def _check_no_foreign_points(self, provider: str, client: str) -> None:
+        foreign = sa.select(points.c.code).where(
+            points.c.provider == provider, points.c.client.is_distinct_from(client)
+        )
+        if (await self._connection.execute(foreign.limit(1))).first() is not None:
+            raise Conflict("points of others belong to this provider: give them another one first", "client")
+
+    async def _check_code(self, point: Point) -> None:
+        """A code leads to all readings that were ever stored under it: it never goes to another client."""
+        query = (
+            sa.select(audit_log.c.client)
+            .where(audit_log.c.kind == "point", audit_log.c.key == point.code)
+            .order_by(audit_log.c.number.desc())
+            .limit(1)
+        )
+        last = (await self._connection.execute(query)).one_or_none()
+        if last is not None and last.client is not None and last.client != point.client:
+            raise Conflict("this code is taken", "code")
 
     async def _put_variables(self, point: Point) -> None:
         rows = [_variable_row(point.code, place, variable) for place, variable in enumerate(point.variables)]
@@ -156,6 +207,11 @@ class _SqlCatalogEdit:
             await self._connection.execute(statement)
         except IntegrityError as error:
             raise _conflict_of(error) from error
+
+
+def _sees_provider(scope: Scope, client: str | None) -> bool:
+    """Everybody sees what is shared."""
+    return client is None or scope.sees(client)
 
 
 def _conflict_of(error: IntegrityError) -> Conflict:
@@ -208,10 +264,14 @@ def _point_row(point: Point) -> dict[str, Any]:
     return {
         "code": point.code,
         "device": point.device,
+        "client": point.client,
         "provider": point.provider,
         "type": point.type.value,
         "status": point.status.value,
         "name": point.name,
+        "latitude": point.latitude,
+        "longitude": point.longitude,
+        "altitude_m": point.altitude_m,
         "time_zone": point.time_zone,
         "sampling_minutes": point.sampling_minutes,
         "mapping": _json(point.mapping),
@@ -235,6 +295,7 @@ def _variable_row(point: str, position: int, variable: Variable) -> dict[str, An
 def _provider_row(provider: Provider) -> dict[str, Any]:
     return {
         "code": provider.code,
+        "client": provider.client,
         "name": provider.name,
         "type": provider.type.value,
         "api": provider.api,

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import reading, transaction
 from caudal.common.adapters.sql_reads import ask
 from caudal.common.ports import Outgoing
+from caudal.gateway_api.adapters.sql_scope import SCOPES
 from caudal.gateway_api.adapters.tables import commands, outbox, uploads
+from caudal.gateway_api.domain.permissions import EVERYWHERE, Scope
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.ports import Upload
 
@@ -67,10 +69,10 @@ class SqlCommands:
         unanswered = sa.and_(commands.c.id == command, commands.c.state == CommandState.SENT.value)
         async with transaction(self._engine) as connection:
             done = await connection.execute(sa.update(commands).where(unanswered).values(answer))
-        return await self.one(command) if done.rowcount else None
+        return await self.one(command, EVERYWHERE) if done.rowcount else None
 
-    async def one(self, command: str) -> OrderedCommand | None:
-        return await self._first(sa.select(commands).where(commands.c.id == command))
+    async def one(self, command: str, scope: Scope) -> OrderedCommand | None:
+        return await self._first(sa.select(commands).where(commands.c.id == command, SCOPES["order"](scope)))
 
     async def latest_run(self) -> OrderedCommand | None:
         query = sa.select(commands).where(commands.c.action == "run", commands.c.state == CommandState.DONE.value)

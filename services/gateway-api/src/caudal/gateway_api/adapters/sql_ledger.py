@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import reading
 from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
 from caudal.common.domain.readings import RawStatus
+from caudal.gateway_api.adapters.sql_scope import SCOPES
 from caudal.gateway_api.adapters.tables import (
     ledger_flags,
     ledger_raw,
@@ -21,6 +22,7 @@ from caudal.gateway_api.adapters.tables import (
 )
 from caudal.gateway_api.domain.cursors import Cursor
 from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.domain.telemetry import (
     RawEntry,
     RawQuery,
@@ -41,9 +43,10 @@ class SqlLedger:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def raw(self, query: RawQuery, after: Cursor | None, limit: int) -> list[RawEntry]:
+    async def raw(self, scope: Scope, query: RawQuery, after: Cursor | None, limit: int) -> list[RawEntry]:
         view, time = ledger_raw.c, ledger_raw.c[query.order.value]
         wanted = [
+            SCOPES["raw"](scope),
             view.point == query.point if query.point is not None else None,
             view.device.in_(query.devices) if query.devices is not None else None,
             view.inlet == query.inlet.value if query.inlet is not None else None,
@@ -53,9 +56,12 @@ class SqlLedger:
         rows = await self._page(ledger_raw, wanted, time, after, limit)
         return [_raw_entry(row) for row in rows]
 
-    async def rejected(self, query: RejectedQuery, after: Cursor | None, limit: int) -> list[RejectedEntry]:
+    async def rejected(
+        self, scope: Scope, query: RejectedQuery, after: Cursor | None, limit: int
+    ) -> list[RejectedEntry]:
         view = ledger_rejected.c
         wanted = [
+            SCOPES["rejected"](scope),
             view.device == query.device if query.device is not None else None,
             view.inlet == query.inlet.value if query.inlet is not None else None,
             view.provider == query.provider if query.provider is not None else None,
@@ -65,11 +71,12 @@ class SqlLedger:
         rows = await self._page(ledger_rejected, wanted, view.received_at, after, limit)
         return [RejectedEntry(**row) for row in rows]
 
-    async def rejected_one(self, entry: str) -> RejectedEntry | None:
-        row = await ask_one(self._engine, sa.select(ledger_rejected).where(ledger_rejected.c.id == entry))
+    async def rejected_one(self, entry: str, scope: Scope) -> RejectedEntry | None:
+        query = sa.select(ledger_rejected).where(ledger_rejected.c.id == entry, SCOPES["rejected"](scope))
+        row = await ask_one(self._engine, query)
         return RejectedEntry(**row) if row else None
 
-    async def unclaimed(self, listing: Listing) -> Page[Unclaimed]:
+    async def unclaimed(self, scope: Scope, listing: Listing) -> Page[Unclaimed]:
         view = ledger_raw.c
         heard = (
             sa.select(
@@ -79,7 +86,8 @@ class SqlLedger:
                 sa.func.max(view.measured_at).label("last_measured_at"),
                 sa.func.max(view.received_at).label("last_received_at"),
             )
-            .where(view.status == RawStatus.PENDING.value, view.device.not_in(sa.select(points.c.device)))
+            .where(SCOPES["unclaimed"](scope), view.status == RawStatus.PENDING.value)
+            .where(view.device.not_in(sa.select(points.c.device)))
             .group_by(view.device)
         )
         if listing.search:

@@ -8,22 +8,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql_reads import Row, ask, ask_value
-from caudal.gateway_api.domain.listing import Filter, Listing, Match
+from caudal.gateway_api.domain.listing import Filter, Listing, ListShape, Match
 
 
-def asked_for(
-    query: sa.Select[Any],
-    listing: Listing,
-    table: sa.Table,
-    searched: Sequence[sa.Column[Any]],
-    default_order: sa.Column[Any],
-) -> sa.Select[Any]:
-    """`query` with the listing's filters, search and order; ties in order of the default."""
+def asked_for(query: sa.Select[Any], listing: Listing, shape: ListShape, table: sa.Table) -> sa.Select[Any]:
+    """`query` with the listing's filters, search and order; ties in order of the list's key."""
     query = query.where(*(condition(table.c[each.field], each) for each in listing.filters))
     if listing.search:
+        searched = (table.c[name] for name in shape.searched)
         query = query.where(sa.or_(*(column.icontains(listing.search, autoescape=True) for column in searched)))
     wanted = [_ordered(table.c[name.removeprefix("-")], name.startswith("-")) for name in listing.order]
-    return query.order_by(*wanted, default_order)
+    named = {name.removeprefix("-") for name in listing.order}
+    return query.order_by(*wanted, *(table.c[name] for name in shape.key if name not in named))
 
 
 _CONDITIONS: Mapping[Match, Callable[[Any, Any], sa.ColumnElement[bool]]] = {

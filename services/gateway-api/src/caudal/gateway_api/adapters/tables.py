@@ -96,6 +96,7 @@ providers = sa.Table(
     "providers",
     metadata,
     sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("client", sa.String(64), sa.ForeignKey("clients.code", name="providers_client_fkey"), index=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("mapping", sa.Text, nullable=False),
     sa.Column("time_zone", sa.String(64), nullable=False),
@@ -145,10 +146,14 @@ points = sa.Table(
     metadata,
     sa.Column("code", sa.String(64), primary_key=True),
     sa.Column("device", sa.String(64), nullable=False, unique=True),
+    sa.Column("client", sa.String(64), sa.ForeignKey("clients.code", name="points_client_fkey"), index=True),
     sa.Column("provider", sa.String(64), sa.ForeignKey("providers.code"), index=True),
     sa.Column("type", sa.String(16), nullable=False, index=True),
     sa.Column("status", sa.String(16), nullable=False, index=True),
     sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
+    sa.Column("altitude_m", sa.Float),
     sa.Column("time_zone", sa.String(64), nullable=False),
     sa.Column("sampling_minutes", sa.Float, nullable=False),
     sa.Column("mapping", sa.Text),
@@ -171,6 +176,36 @@ variables = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
 )
 """`body` is the whole variable as JSON text; what lists ask for stands beside it."""
+
+owners = sa.Table(
+    "owners",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(64), sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("point", sa.String(64), sa.ForeignKey("points.code", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("permissions", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""`permissions` is a JSON list of words; the id is made of user, point and kind, so that there is one of each."""
+
+notification_preferences = sa.Table(
+    "notification_preferences",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(64), sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("point", sa.String(64), sa.ForeignKey("points.code", ondelete="CASCADE"), index=True),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.Column("channels", sa.Text, nullable=False),
+    sa.Column("quiet_from", sa.String(5)),
+    sa.Column("quiet_to", sa.String(5)),
+    sa.Column("time_zone", sa.String(64), nullable=False),
+    sa.Column("daily_summary", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""`types` and `channels` are JSON lists; the id is made of user and point."""
 
 audit_log = sa.Table(
     "audit_log",

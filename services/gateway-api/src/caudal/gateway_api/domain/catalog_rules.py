@@ -43,6 +43,7 @@ def checked_point(point: Point) -> Point:
     if point.provider is not None:
         checked_id(point.provider, "provider")
     _check_text(point.name, "name")
+    _check_place(point)
     checked_zone(point.time_zone, "time_zone")
     _check_mapping(point.mapping, point.time_zone)
     if not 0 < point.sampling_minutes <= MAX_SAMPLING_MINUTES:
@@ -149,6 +150,18 @@ def with_swap(variable: Variable, swap: MeterSwap) -> Variable:
         raise Conflict("a meter swap at this instant is declared already", "at")
     swaps = tuple(sorted((*counter.swaps, swap), key=lambda present: present.at))
     return replace(variable, counter=replace(counter, swaps=swaps))
+
+
+def _check_place(point: Point) -> None:
+    if (point.latitude is None) != (point.longitude is None):
+        raise InvalidInput("longitude", "latitude and longitude go together: give both, or neither")
+    for field, value, least, most in (
+        ("latitude", point.latitude, -90, 90),
+        ("longitude", point.longitude, -180, 180),
+        ("altitude_m", point.altitude_m, -500, 9000),
+    ):
+        if value is not None and not least <= value <= most:
+            raise InvalidInput(field, f"must be {least} to {most}")
 
 
 def _check_text(text: str, field: str) -> None:

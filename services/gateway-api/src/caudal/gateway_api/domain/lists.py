@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from caudal.common.domain.catalog import PointStatus, PointType, VariableType
+from caudal.common.domain.catalog import PointStatus, PointType, ProviderType, VariableType
 from caudal.gateway_api.domain.listing import Code, ListShape
 
-_KEPT = {"created_at": datetime, "updated_at": datetime}
+_KEPT: dict[str, type] = {"created_at": datetime, "updated_at": datetime}
 
 POINTS = ListShape(
     name="points",
@@ -13,9 +13,13 @@ POINTS = ListShape(
         "code",
         "name",
         "device",
+        "client",
         "provider",
         "type",
         "status",
+        "latitude",
+        "longitude",
+        "altitude_m",
         "time_zone",
         "sampling_minutes",
         "mapping",
@@ -25,12 +29,16 @@ POINTS = ListShape(
     filters={
         "code": Code,
         "device": Code,
+        "client": Code,
         "provider": Code,
         "type": PointType,
         "status": PointStatus,
         "name": str,
         "time_zone": str,
         "sampling_minutes": float,
+        "latitude": float,
+        "longitude": float,
+        "altitude_m": float,
     }
     | _KEPT,
     searched=("code", "name", "device"),
@@ -38,6 +46,7 @@ POINTS = ListShape(
         "code",
         "name",
         "device",
+        "client",
         "provider",
         "type",
         "status",
@@ -69,10 +78,20 @@ VARIABLES = ListShape(
 )
 PROVIDERS = ListShape(
     name="providers",
-    columns=("code", "name", "mapping", "time_zone", "active"),
-    filters={"code": Code, "name": str, "time_zone": str, "active": bool} | _KEPT,
+    columns=("code", "client", "name", "type", "api", "mapping", "time_zone", "active", "testing"),
+    filters={
+        "code": Code,
+        "client": Code,
+        "name": str,
+        "type": ProviderType,
+        "api": Code,
+        "time_zone": str,
+        "active": bool,
+        "testing": bool,
+    }
+    | _KEPT,
     searched=("code", "name"),
-    ordered=("code", "name", "active", "created_at", "updated_at"),
+    ordered=("code", "name", "client", "type", "active", "created_at", "updated_at"),
     key=("code",),
 )
 JOURNAL = ListShape(
@@ -81,7 +100,7 @@ JOURNAL = ListShape(
     filters={"at": datetime, "who": str, "action": str, "kind": str, "key": Code},
     searched=("who", "action", "key"),
     ordered=("at",),
-    key=("id",),
+    key=("number",),
 )
 UNCLAIMED = ListShape(
     name="unclaimed",

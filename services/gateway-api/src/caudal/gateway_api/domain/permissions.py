@@ -102,6 +102,10 @@ class Scope:
         return self.client is None or self.client == client
 
 
+EVERYWHERE = Scope(None)
+"""Of what we do by ourselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a request comes from."""

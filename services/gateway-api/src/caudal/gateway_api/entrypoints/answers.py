@@ -31,6 +31,6 @@ def answer(value: object, status: int = 200, headers: Mapping[str, str] | None =
     return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
 
 
-def shown(entry: object, status: int = 200, version: object = None) -> Response:
+def shown(entry: Any, status: int = 200, version: object = None) -> Response:
     """`entry` as JSON, with its version as ETag: of `version`, where that is what callers change."""
     return answer(entry, status, {"ETag": f'"{version_of(entry if version is None else version)}"'})

@@ -18,11 +18,12 @@ from caudal.gateway_api.entrypoints.routes.providers import providers
 from caudal.gateway_api.entrypoints.routes.readings import readings
 from caudal.gateway_api.entrypoints.routes.series import series
 from caudal.gateway_api.entrypoints.routes.system import add_documentation, system
+from caudal.gateway_api.entrypoints.routes.tenancy import clients, users
 from caudal.gateway_api.entrypoints.routes.uplink import uplink
 from caudal.gateway_api.entrypoints.routes.variables import variables
 from caudal.gateway_api.entrypoints.routes.windows import windows
 
-ROOMS = (auth, points, variables, providers, uplink, series, readings, windows, system)
+ROOMS = (auth, clients, users, points, variables, providers, uplink, series, readings, windows, system)
 DESCRIPTION = """\
 Log in with `POST /api/auth/login` and send the token as `Authorization: Bearer <token>`; providers push with
 `X-API-Key`. Times are RFC 3339 with a zone. Every error has one shape: `{"error": {"code", "message", "fields"}}`.

@@ -10,6 +10,7 @@ from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.identity import Identity
 from caudal.gateway_api.handlers.intake import Intake
 from caudal.gateway_api.handlers.once import OnceDesk
+from caudal.gateway_api.handlers.records import RecordsDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.windows import WindowDesk
@@ -26,6 +27,7 @@ class Door:
     series: SeriesDesk
     windows: WindowDesk
     once: OnceDesk
+    records: RecordsDesk
     figures: Callable[[], Awaitable[dict[str, float | None]]]
     """What `GET /metrics` answers."""
 

@@ -90,7 +90,7 @@ class EitherSlash:
             path: str = scope["path"]
             if not path.endswith("/") and self._lists.fullmatch(path):
                 scope["path"] = f"{path}/"
-            elif path.endswith("/") and self._items.fullmatch(path[:-1]):
+            elif path.endswith("/") and not self._lists.fullmatch(path[:-1]) and self._items.fullmatch(path[:-1]):
                 scope["path"] = path[:-1]
         return await self._app(scope, receive, send)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import ConfigChanged
 from caudal.common.bus.topics import TELEMETRY_CONFIG
 from caudal.common.domain.catalog import MeterSwap, Point, Provider, Variable
+from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Clock, Outgoing
 from caudal.gateway_api.domain.audit import act_of
 from caudal.gateway_api.domain.catalog_rules import (
@@ -18,11 +20,14 @@ from caudal.gateway_api.domain.catalog_rules import (
     with_variable,
     without_variable,
 )
+from caudal.gateway_api.domain.errors import Forbidden
 from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.ports import CatalogEdit, CatalogStore
+
+Owned = TypeVar("Owned", Point, Provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,10 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point) -> Point
         Conflict: its code or its device is taken.
         InvalidInput: a field cannot be used, or the provider is unknown.
     """
-    point = checked_point(point)
-    async with desk.store.edit() as edit:
+    point = checked_point(_placed(caller, point))
+    async with desk.store.edit(caller.scope) as edit:
         await edit.add_point(point, desk.clock.now())
-        _record(desk, edit, caller, "create", "point", point.code, point.code, None, point)
+        _record(desk, edit, caller, "create", point, None, point)
         await _tell(desk, edit, point.device, point.code)
     await desk.relay.deliver_soon()
     return point
@@ -64,12 +69,14 @@ async def change_point(
         Conflict: the new device is another point's.
         InvalidInput: a field cannot be used, or the provider is unknown.
     """
-    async with desk.store.edit() as edit:
+    async with desk.store.edit(caller.scope) as edit:
         before = await edit.point(code)
         expected.check(before)
-        after = checked_point(change(before))
+        after = checked_point(_placed(caller, change(before)))
         await edit.put_point(after, desk.clock.now())
-        _record(desk, edit, caller, "change", "point", code, code, before, after)
+        if before.client != after.client:
+            await edit.forget_foreign(code, after.client)
+        _record(desk, edit, caller, "change", after, before, after)
         if before.device != after.device:
             await _tell(desk, edit, before.device, None)
         await _tell(desk, edit, after.device, code)
@@ -83,11 +90,11 @@ async def delete_point(desk: CatalogDesk, caller: Caller, code: str, expected: E
     Raises:
         NotFound: there is no such point.
     """
-    async with desk.store.edit() as edit:
+    async with desk.store.edit(caller.scope) as edit:
         point = await edit.point(code)
         expected.check(point)
         await edit.remove_point(code)
-        _record(desk, edit, caller, "delete", "point", code, code, point, None)
+        _record(desk, edit, caller, "delete", point, point, None)
         await _tell(desk, edit, point.device, None)
     await desk.relay.deliver_soon()
 
@@ -167,12 +174,12 @@ async def _edit_variable(
     desk: CatalogDesk, caller: Caller, point: str, code: str, action: str, change: Callable[[Point], Point]
 ) -> Point:
     """Change a point for the sake of one variable; the journal shows that variable alone."""
-    async with desk.store.edit() as edit:
+    async with desk.store.edit(caller.scope) as edit:
         before = await edit.point(point)
         after = checked_point(change(before))
         await edit.put_point(after, desk.clock.now())
         was, became = (next((v for v in side.variables if v.code == code), None) for side in (before, after))
-        _record(desk, edit, caller, action, "variable", point, code, was, became)
+        _record(desk, edit, caller, action, after, was, became, variable=code)
         await _tell(desk, edit, after.device, point)
     await desk.relay.deliver_soon()
     return after
@@ -188,10 +195,10 @@ async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider)
         Conflict: its code is taken.
         InvalidInput: a field cannot be used.
     """
-    provider = checked_provider(provider)
-    async with desk.store.edit() as edit:
+    provider = checked_provider(_placed(caller, provider))
+    async with desk.store.edit(caller.scope) as edit:
         await edit.add_provider(provider, desk.clock.now())
-        _record(desk, edit, caller, "create", "provider", None, provider.code, None, provider)
+        _record(desk, edit, caller, "create", provider, None, provider)
     return provider
 
 
@@ -204,12 +211,13 @@ async def change_provider(
         NotFound: there is no such provider.
         InvalidInput: a field cannot be used.
     """
-    async with desk.store.edit() as edit:
+    async with desk.store.edit(caller.scope) as edit:
         before = await edit.provider(code)
+        _check_own(caller, before)
         expected.check(before)
-        after = checked_provider(change(before))
+        after = checked_provider(_placed(caller, change(before)))
         await edit.put_provider(after, desk.clock.now())
-        _record(desk, edit, caller, "change", "provider", None, code, before, after)
+        _record(desk, edit, caller, "change", after, before, after)
         for point, device in await edit.devices_of(code):
             await _tell(desk, edit, device, point)
     await desk.relay.deliver_soon()
@@ -223,11 +231,33 @@ async def delete_provider(desk: CatalogDesk, caller: Caller, code: str, expected
         NotFound: there is no such provider.
         Conflict: points belong to it.
     """
-    async with desk.store.edit() as edit:
+    async with desk.store.edit(caller.scope) as edit:
         provider = await edit.provider(code)
+        _check_own(caller, provider)
         expected.check(provider)
         await edit.remove_provider(code)
-        _record(desk, edit, caller, "delete", "provider", None, code, provider, None)
+        _record(desk, edit, caller, "delete", provider, provider, None)
+
+
+# ---------------------------------------------------------------- whose it is
+
+
+def _placed(caller: Caller, entry: Owned) -> Owned:
+    """`entry` as one of the caller's client, if it says of none; staff may say of any.
+
+    Raises:
+        InvalidInput: it is another client's.
+    """
+    if caller.client is None or entry.client == caller.client:
+        return entry
+    if entry.client is not None:
+        raise InvalidInput("client", f"there is no client {entry.client!r}")
+    return replace(entry, client=caller.client)
+
+
+def _check_own(caller: Caller, provider: Provider) -> None:
+    if not caller.scope.sees(provider.client):
+        raise Forbidden("this provider is shared by all clients: only staff change it")
 
 
 # ---------------------------------------------------------------- what every change does
@@ -238,13 +268,19 @@ def _record(
     edit: CatalogEdit,
     caller: Caller,
     action: str,
-    kind: str,
-    point: str | None,
-    key: str,
-    before: object,
-    after: object,
+    of: Point | Provider,
+    before: Point | Provider | Variable | None,
+    after: Point | Provider | Variable | None,
+    variable: str | None = None,
 ) -> None:
-    edit.audit.record(act_of(caller, desk.clock.now(), action, kind, key, before, after, point=point))
+    """Write down what was done to a point, a provider or a variable `of` a point."""
+    point = of.code if isinstance(of, Point) else None
+    kind = "variable" if variable is not None else "provider" if point is None else "point"
+    # Who gains or loses something must not see whose it was or will be: that line is the staff's.
+    moved = before is not None and not isinstance(before, Variable) and before.client != of.client
+    client = None if moved else of.client
+    act = act_of(caller, desk.clock.now(), action, kind, variable or of.code, before, after, client=client, point=point)
+    edit.audit.record(act)
 
 
 async def _tell(desk: CatalogDesk, edit: CatalogEdit, device: str, point: str | None) -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.domain.errors import Unauthorized
-from caudal.gateway_api.domain.permissions import ADMIN, NOWHERE, ApiKey, Caller, Origin, User
+from caudal.gateway_api.domain.permissions import ADMIN, EVERYWHERE, NOWHERE, ApiKey, Caller, Origin, User
 from caudal.gateway_api.ports import ApiKeys, CatalogStore, LoginAttempts, Passwords, Tokens, Users
 
 KEY_MARK = "caudal_"
@@ -115,7 +115,7 @@ async def keys_of(identity: Identity, provider: str) -> list[ApiKey]:
     Raises:
         NotFound: there is no such provider.
     """
-    if await identity.catalog.provider(provider) is None:
+    if await identity.catalog.provider(provider, EVERYWHERE) is None:
         raise NotFound("provider", provider)
     return await identity.keys.of_provider(provider)
 

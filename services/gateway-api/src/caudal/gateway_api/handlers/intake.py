@@ -11,7 +11,7 @@ from caudal.common.bus.topics import PROVIDER_PUSH
 from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.gateway_api.domain.errors import Forbidden
-from caudal.gateway_api.domain.permissions import ApiKey
+from caudal.gateway_api.domain.permissions import EVERYWHERE, ApiKey
 from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
 from caudal.gateway_api.handlers.once import OnceDesk, once
 from caudal.gateway_api.ports import CatalogStore
@@ -60,7 +60,7 @@ async def take_push(intake: Intake, key: ApiKey, provider: str, body: bytes, ide
 async def _check_provider(intake: Intake, key: ApiKey, provider: str) -> None:
     if key.provider != provider:
         raise Forbidden("this API key is another provider's")
-    known = await intake.catalog.provider(provider)
+    known = await intake.catalog.provider(provider, EVERYWHERE)
     if known is None or not known.active:
         raise Forbidden("this provider is switched off")
 

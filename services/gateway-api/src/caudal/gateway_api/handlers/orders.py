@@ -11,7 +11,7 @@ from caudal.common.bus.messages import Command, Result
 from caudal.common.domain.errors import CaudalError
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.gateway_api.domain.errors import OrderFailed
-from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.permissions import EVERYWHERE, Caller
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.ports import Commands
 
@@ -62,7 +62,7 @@ async def send(
                 await answered.wait()
         except TimeoutError:
             pass
-        return await desk.commands.one(order.id) or order
+        return await desk.commands.one(order.id, EVERYWHERE) or order
     finally:
         desk.waiting.pop(order.id, None)
 

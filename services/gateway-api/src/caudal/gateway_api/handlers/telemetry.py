@@ -35,25 +35,25 @@ class TelemetryDesk:
     """How long an answer waits for the processor's."""
 
 
-async def point_of_code(desk: TelemetryDesk, code: str) -> Point:
+async def point_of_code(desk: TelemetryDesk, caller: Caller, code: str) -> Point:
     """The point of this code.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none within the caller's scope.
     """
-    point = await desk.catalog.point(code)
+    point = await desk.catalog.point(code, caller.scope)
     if point is None:
         raise NotFound("point", code)
     return point
 
 
-async def summary_of(desk: TelemetryDesk, code: str) -> Summary:
+async def summary_of(desk: TelemetryDesk, caller: Caller, code: str) -> Summary:
     """What the ledger holds of a point.
 
     Raises:
         NotFound: there is no such point.
     """
-    point = await point_of_code(desk, code)
+    point = await point_of_code(desk, caller, code)
     earlier = [device for device in await desk.catalog.devices_of(code) if device != point.device]
     return await desk.ledger.summary(code, [*earlier, point.device])
 
@@ -77,19 +77,19 @@ async def process(
     """
     if start is not None and end is not None and start > end:
         raise InvalidInput("from", "must not be after `to`")
-    point = await point_of_code(desk, code)
+    point = await point_of_code(desk, caller, code)
     order = new_order(desk.orders, caller, "process", point.device)
     params = {"point": code, "from": _text(start), "to": _text(end)}
     return await send(desk.orders, order, TELEMETRY_COMMAND.address(device=point.device), params, desk.order_wait_s)
 
 
-async def rejected_entry(desk: TelemetryDesk, entry: str) -> RejectedEntry:
+async def rejected_entry(desk: TelemetryDesk, caller: Caller, entry: str) -> RejectedEntry:
     """What could not be read.
 
     Raises:
         NotFound: there is no such entry.
     """
-    found = await desk.ledger.rejected_one(entry)
+    found = await desk.ledger.rejected_one(entry, caller.scope)
     if found is None:
         raise NotFound("rejected payload", entry)
     return found
@@ -104,7 +104,7 @@ async def replay(desk: TelemetryDesk, caller: Caller, entry: str) -> OrderedComm
             was kept; or it came in on a topic on which we have nothing to say.
         Transient: the broker is away; nothing, or not all, was published, and nothing was marked.
     """
-    rejected = await rejected_entry(desk, entry)
+    rejected = await rejected_entry(desk, caller, entry)
     await desk.publisher.publish([_again(rejected, desk.clock.now())])
     order = new_order(desk.orders, caller, "replay", rejected.device)
     topic = TELEMETRY_COMMAND.address(device=rejected.device)

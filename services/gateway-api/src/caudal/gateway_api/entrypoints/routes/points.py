@@ -28,10 +28,10 @@ points = room("points")
 
 @points.get("/api/points/", response_model=Listed[PointBody], responses=AS_FILE)
 async def list_points(
-    door: TheDoor, _caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(POINTS))]
+    door: TheDoor, caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(POINTS))]
 ) -> Response:
     """List points with their variables."""
-    return await listed(asked, door.catalog.store.points)
+    return await listed(asked, partial(door.catalog.store.points, caller.scope))
 
 
 @points.post("/api/points/", status_code=201, response_model=PointBody)
@@ -45,9 +45,9 @@ async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body
 
 
 @points.get("/api/points/{code}", response_model=PointBody)
-async def get_point(door: TheDoor, _caller: CatalogReader, code: Id) -> Response:
+async def get_point(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
     """Show a point with its variables."""
-    point = await door.catalog.store.point(code)
+    point = await door.catalog.store.point(code, caller.scope)
     if point is None:
         raise NotFound("point", code)
     return shown(point)
@@ -68,10 +68,10 @@ async def remove_point(door: TheDoor, caller: CatalogEditor, code: Id, expected:
 
 @points.get("/api/points/{code}/journal/", response_model=Listed[Change], responses=AS_FILE)
 async def point_journal(
-    door: TheDoor, _caller: CatalogReader, code: Id, asked: Annotated[Asked, Depends(asked_for(JOURNAL))]
+    door: TheDoor, caller: CatalogReader, code: Id, asked: Annotated[Asked, Depends(asked_for(JOURNAL))]
 ) -> Response:
     """Who changed what about a point, the last change first; deleted points too."""
-    return await listed(asked, partial(door.catalog.store.changes, code))
+    return await listed(asked, partial(door.catalog.store.changes, code, caller.scope))
 
 
 @points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=PointVariableBody)

@@ -1,5 +1,6 @@
 """Providers and the keys with which they push."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Response
@@ -22,10 +23,10 @@ providers = room("providers")
 
 @providers.get("/api/providers/", response_model=Listed[ProviderBody], responses=AS_FILE)
 async def list_providers(
-    door: TheDoor, _caller: ProviderReader, asked: Annotated[Asked, Depends(asked_for(PROVIDERS))]
+    door: TheDoor, caller: ProviderReader, asked: Annotated[Asked, Depends(asked_for(PROVIDERS))]
 ) -> Response:
     """List providers."""
-    return await listed(asked, door.catalog.store.providers)
+    return await listed(asked, partial(door.catalog.store.providers, caller.scope))
 
 
 @providers.post("/api/providers/", status_code=201, response_model=ProviderBody)
@@ -39,9 +40,9 @@ async def add_provider(door: TheDoor, caller: ProviderAdmin, create: Creating, b
 
 
 @providers.get("/api/providers/{code}", response_model=ProviderBody)
-async def get_provider(door: TheDoor, _caller: ProviderReader, code: Id) -> Response:
+async def get_provider(door: TheDoor, caller: ProviderReader, code: Id) -> Response:
     """Show a provider."""
-    provider = await door.catalog.store.provider(code)
+    provider = await door.catalog.store.provider(code, caller.scope)
     if provider is None:
         raise NotFound("provider", code)
     return shown(provider)

@@ -1,5 +1,6 @@
 """Raw readings, what could not be read, devices that nobody claims, and orders to read or fold again."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Response
@@ -40,7 +41,7 @@ EntryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_:.-]{1,128}$")]
 @readings.get("/api/telemetry/raw/", response_model=Stretch[RawEntry])
 async def list_raw(
     door: TheDoor,
-    _caller: TelemetryReader,
+    caller: TelemetryReader,
     device: Annotated[Id | None, Query()] = None,
     point: Annotated[Id | None, Query()] = None,
     status: RawStatus | None = None,
@@ -65,7 +66,7 @@ async def list_raw(
         end=end,
         order=order or by_device,
     )
-    found = await door.telemetry.ledger.raw(query, cursor_of(cursor) if cursor else None, limit + 1)
+    found = await door.telemetry.ledger.raw(caller.scope, query, cursor_of(cursor) if cursor else None, limit + 1)
     more = len(found) > limit
     last = found[limit - 1] if more else None
     ends_at = Cursor(getattr(last, query.order.value), last.id).text() if last else None
@@ -75,7 +76,7 @@ async def list_raw(
 @readings.get("/api/telemetry/rejected/", response_model=Stretch[RejectedEntry])
 async def list_rejected(
     door: TheDoor,
-    _caller: TelemetryReader,
+    caller: TelemetryReader,
     device: Annotated[Id | None, Query()] = None,
     provider: Annotated[Id | None, Query()] = None,
     inlet: Inlet | None = None,
@@ -87,15 +88,15 @@ async def list_rejected(
 ) -> Response:
     """List what could not be read, the last received first; `from` and `to` are about `received_at`."""
     query = RejectedQuery(device=device, provider=provider, inlet=inlet, replayed=replayed, start=start, end=end)
-    found = await door.telemetry.ledger.rejected(query, cursor_of(cursor) if cursor else None, limit + 1)
+    found = await door.telemetry.ledger.rejected(caller.scope, query, cursor_of(cursor) if cursor else None, limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return answer(Stretch(found[:limit], Cursor(last.received_at, last.id).text() if last else None))
 
 
 @readings.get("/api/telemetry/rejected/{entry}", response_model=RejectedEntry)
-async def get_rejected(door: TheDoor, _caller: TelemetryReader, entry: EntryId) -> Response:
+async def get_rejected(door: TheDoor, caller: TelemetryReader, entry: EntryId) -> Response:
     """Show a payload that could not be read, whole, with the reason."""
-    return answer(await handlers.rejected_entry(door.telemetry, entry))
+    return answer(await handlers.rejected_entry(door.telemetry, caller, entry))
 
 
 @readings.post(
@@ -110,16 +111,16 @@ async def replay_rejected(door: TheDoor, caller: TelemetryOperator, entry: Entry
 
 @readings.get("/api/telemetry/unclaimed/", response_model=Listed[Unclaimed], responses=AS_FILE)
 async def list_unclaimed(
-    door: TheDoor, _caller: TelemetryReader, asked: Annotated[Asked, Depends(asked_for(UNCLAIMED))]
+    door: TheDoor, caller: TelemetryReader, asked: Annotated[Asked, Depends(asked_for(UNCLAIMED))]
 ) -> Response:
     """List devices that were heard of and belong to no point; their readings wait until one claims them."""
-    return await listed(asked, door.telemetry.ledger.unclaimed)
+    return await listed(asked, partial(door.telemetry.ledger.unclaimed, caller.scope))
 
 
 @readings.get("/api/telemetry/summary/", response_model=Summary)
-async def summarize(door: TheDoor, _caller: TelemetryReader, point: Annotated[Id, Query()]) -> Response:
+async def summarize(door: TheDoor, caller: TelemetryReader, point: Annotated[Id, Query()]) -> Response:
     """Count what the ledger holds of a point."""
-    return answer(await handlers.summary_of(door.telemetry, point))
+    return answer(await handlers.summary_of(door.telemetry, caller, point))
 
 
 @readings.post(
@@ -134,9 +135,9 @@ async def process_again(door: TheDoor, caller: TelemetryOperator, body: ProcessB
 
 
 @readings.get("/api/telemetry/process/{order}", response_model=OrderAnswer)
-async def get_order(door: TheDoor, _caller: TelemetryReader, order: Id) -> Response:
+async def get_order(door: TheDoor, caller: TelemetryReader, order: Id) -> Response:
     """Show how far an order has come."""
-    found = await door.telemetry.orders.commands.one(order)
+    found = await door.telemetry.orders.commands.one(order, caller.scope)
     if found is None:
         raise NotFound("order", order)
     return ordered(found)

@@ -71,10 +71,10 @@ class SeriesQuery(BaseModel):
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}, PARQUET: {"schema": {"type": "string"}}}}},
 )
 async def read_data(
-    door: TheDoor, request: Request, _caller: TelemetryReader, query: Annotated[SeriesQuery, Query()]
+    door: TheDoor, request: Request, caller: TelemetryReader, query: Annotated[SeriesQuery, Query()]
 ) -> Response:
     """Show stored values; CSV and Parquet bring the whole range, JSON a page of it."""
-    point = await point_of_code(door.telemetry, query.point)
+    point = await point_of_code(door.telemetry, caller, query.point)
     question = _question(door, point, query)
     wanted = query.format or _accepted(request.headers.get("accept", ""))
     if query.flags and (wanted != "json" or question.every is not None):

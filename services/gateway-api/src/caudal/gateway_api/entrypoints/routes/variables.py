@@ -22,12 +22,12 @@ variables = room("variables")
 
 @variables.get("/api/variables/", response_model=Listed[PointVariableBody], responses=AS_FILE)
 async def list_variables(
-    door: TheDoor, _caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(VARIABLES))]
+    door: TheDoor, caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(VARIABLES))]
 ) -> Response:
     """List variables of all points, or of one."""
 
     async def read(listing: Listing) -> Page[PointVariable]:
-        found = await door.catalog.store.variables(listing)
+        found = await door.catalog.store.variables(caller.scope, listing)
         items = [PointVariable.of(owner, variable) for owner, variable in found.items]
         return Page(items=items, total=found.total, page=found.page, page_size=found.page_size)
 
@@ -46,9 +46,9 @@ async def add_variable(door: TheDoor, caller: CatalogEditor, create: Creating, b
 
 
 @variables.get("/api/variables/{point}/{code}", response_model=PointVariableBody)
-async def get_variable(door: TheDoor, _caller: CatalogReader, point: Id, code: Id) -> Response:
+async def get_variable(door: TheDoor, caller: CatalogReader, point: Id, code: Id) -> Response:
     """Show a variable of a point."""
-    owner = await door.catalog.store.point(point)
+    owner = await door.catalog.store.point(point, caller.scope)
     if owner is None:
         raise NotFound("variable", f"{point}/{code}")
     variable = variable_in(owner, code)

@@ -81,9 +81,9 @@ def _loader_said(order: OrderedCommand, path: str) -> dict[str, Any]:
 
 
 @windows.get("/api/windows/{window}", response_model=OrderAnswer)
-async def get_window(door: TheDoor, _caller: WindowRunner, window: Id) -> Response:
+async def get_window(door: TheDoor, caller: WindowRunner, window: Id) -> Response:
     """Show how far a window has come."""
-    found = await door.windows.orders.commands.one(window)
+    found = await door.windows.orders.commands.one(window, caller.scope)
     if found is None or found.action != "run":
         raise NotFound("window", window)
     return ordered(found)

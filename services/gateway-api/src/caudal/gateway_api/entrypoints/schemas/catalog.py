@@ -57,6 +57,9 @@ POINT_EXAMPLE: dict[str, Any] = {
     "device": "meter-0007",
     "name": "Pozo 7, sector norte",
     "type": "WELL",
+    "latitude": -33.4569,
+    "longitude": -70.6483,
+    "altitude_m": 520,
     "time_zone": "America/Santiago",
     "sampling_minutes": 60,
     "variables": [TOTALIZER_EXAMPLE, {"code": "flow", "type": "flow"}, LEVEL_EXAMPLE],
@@ -72,12 +75,20 @@ class PointBody(Body):
     """Unique, and the same for ever."""
     device: Id
     """The device that measures there; unique."""
+    client: Id | None = None
+    """Whose it is; null: your own client's; of staff, nobody's, so that only staff see it."""
     provider: Id | None = None
     """Who hands us its readings; None: the device itself."""
     type: PointType = PointType.WELL
     status: PointStatus = PointStatus.ACTIVE
     """OFFLINE is set by the system alone."""
     name: str = ""
+    latitude: Number | None = None
+    """Degrees, WGS 84, north positive."""
+    longitude: Number | None = None
+    """Degrees, WGS 84, east positive."""
+    altitude_m: Number | None = None
+    """Above sea level."""
     time_zone: str = "UTC"
     """Zone of times that the device sends without one, such as America/Santiago."""
     sampling_minutes: Number = 60.0
@@ -109,10 +120,15 @@ class PointPatch(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Pozo 7", "rules": {"gap_factor": 4}}]})
 
     device: Id | None = None
+    client: Id | None = None
+    """For staff: whose it is from now on; owners and notifications of others are removed."""
     provider: Id | None = None
     type: PointType | None = None
     status: PointStatus | None = None
     name: str | None = None
+    latitude: Number | None = None
+    longitude: Number | None = None
+    altitude_m: Number | None = None
     time_zone: str | None = None
     sampling_minutes: Number | None = None
     mapping: Mapping | None = None
@@ -239,6 +255,8 @@ class ProviderBody(Body):
 
     code: Id
     """Unique, and the same for ever."""
+    client: Id | None = None
+    """Whose it is; null: your own client's; of staff, shared by all."""
     name: str = ""
     type: ProviderType = ProviderType.HTTP_API
     """How its readings come."""
@@ -267,6 +285,8 @@ class ProviderPatch(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}]})
 
+    client: Id | None = None
+    """For staff: whose it is from now on; null: shared by all."""
     name: str | None = None
     type: ProviderType | None = None
     api: Id | None = None

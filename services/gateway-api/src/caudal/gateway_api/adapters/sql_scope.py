@@ -1,0 +1,69 @@
+"""Whose things a query may find, as conditions: the one place where clients are kept apart."""
+
+from collections.abc import Callable, Mapping
+
+import sqlalchemy as sa
+
+from caudal.gateway_api.adapters.tables import (
+    audit_log,
+    clients,
+    commands,
+    ledger_raw,
+    ledger_rejected,
+    notification_preferences,
+    owners,
+    points,
+    providers,
+    users,
+    variables,
+)
+from caudal.gateway_api.domain.permissions import Scope
+from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, USERS
+
+Condition = sa.ColumnElement[bool]
+
+
+def _mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condition:
+    return sa.true() if scope.client is None else column == scope.client
+
+
+def points_of(scope: Scope) -> sa.Select[str]:
+    """Codes of the points within a scope."""
+    return sa.select(points.c.code).where(_mine(points.c.client, scope))
+
+
+def _of_my_points(column: sa.ColumnElement[str | None], scope: Scope) -> Condition:
+    return sa.true() if scope.client is None else column.in_(points_of(scope))
+
+
+def _of_my_devices(column: sa.ColumnElement[str], scope: Scope) -> Condition:
+    if scope.client is None:
+        return sa.true()
+    return column.in_(sa.select(points.c.device).where(points.c.client == scope.client))
+
+
+def _of_my_users(column: sa.ColumnElement[str], scope: Scope) -> Condition:
+    if scope.client is None:
+        return sa.true()
+    return column.in_(sa.select(users.c.id).where(users.c.client == scope.client))
+
+
+def _shared_or_mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condition:
+    return sa.true() if scope.client is None else sa.or_(column.is_(None), column == scope.client)
+
+
+SCOPES: Mapping[str, Callable[[Scope], Condition]] = {
+    "point": lambda scope: _mine(points.c.client, scope),
+    "variable": lambda scope: _of_my_points(variables.c.point, scope),
+    "provider": lambda scope: _shared_or_mine(providers.c.client, scope),
+    "act": lambda scope: _mine(audit_log.c.client, scope),
+    "order": lambda scope: _of_my_devices(commands.c.target, scope),
+    "raw": lambda scope: _of_my_points(ledger_raw.c.point, scope),
+    "rejected": lambda scope: _of_my_devices(ledger_rejected.c.device, scope),
+    "unclaimed": lambda scope: sa.true() if scope.client is None else sa.false(),
+    CLIENTS.name: lambda scope: _mine(clients.c.code, scope),
+    USERS.name: lambda scope: _mine(users.c.client, scope),
+    OWNERS.name: lambda scope: _of_my_points(owners.c.point, scope),
+    PREFERENCES.name: lambda scope: _of_my_users(notification_preferences.c.user, scope),
+}
+"""By what is asked for; without a client everything is found."""

@@ -1,0 +1,85 @@
+"""What holds between clients, users, points, owners and preferences, beyond what each of them is."""
+
+from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.gateway_api.domain.errors import Conflict, Forbidden
+from caudal.gateway_api.domain.permissions import ADMIN, Caller
+from caudal.gateway_api.domain.records import CLIENTS, USERS
+from caudal.gateway_api.domain.tenancy import Account, Client, Owner, Preference
+from caudal.gateway_api.ports import RecordsEdit
+
+
+async def client_rule(_edit: RecordsEdit, _caller: Caller, _before: Client | None, _after: Client | None) -> None:
+    """Nothing beyond what the tables promise: a client goes only when nothing is left of it."""
+
+
+async def account_rule(edit: RecordsEdit, caller: Caller, before: Account | None, after: Account | None) -> None:
+    """Users are made, changed and removed by who has all that they have; an administrator stays.
+
+    Raises:
+        Forbidden: the caller lacks a permission of the user, before or after.
+        InvalidInput: there is no such role or client.
+        Conflict: nobody would be left who may do everything.
+    """
+    for account in (before, after):
+        if account is not None:
+            await _check_grant(edit, caller, account)
+    if _is_admin(before) and not _is_admin(after) and not await edit.other_admins(before.id if before else ""):
+        raise Conflict("this is the last administrator: make another one first", "role")
+    if before is not None and after is not None and before.client != after.client:
+        await edit.forget_foreign(user=after.id, client=after.client)
+
+
+async def _check_grant(edit: RecordsEdit, caller: Caller, account: Account) -> None:
+    if account.client is not None:
+        await _known(edit, account.client)
+    permissions = await edit.permissions_of(account.role)
+    if permissions is None:
+        raise InvalidInput("role", f"there is no role {account.role!r}")
+    if account.client is not None and account.role == ADMIN:
+        raise InvalidInput("role", "administrators belong to no client; client_admin looks after one")
+    if not caller.may_grant(permissions, account.client):
+        raise Forbidden(f"the role {account.role} has permissions that you lack")
+
+
+async def _known(edit: RecordsEdit, client: str) -> None:
+    try:
+        await edit.one(CLIENTS, client)
+    except NotFound as error:
+        raise InvalidInput("client", f"there is no client {client!r}") from error
+
+
+def _is_admin(account: Account | None) -> bool:
+    return account is not None and account.active and account.role == ADMIN and account.client is None
+
+
+async def owner_rule(edit: RecordsEdit, caller: Caller, before: Owner | None, after: Owner | None) -> None:
+    """A point is owned by users of its own client, or by staff.
+
+    Raises:
+        InvalidInput: there is no such user or point.
+        Conflict: the two belong to different clients.
+    """
+    if after is not None:
+        await _check_together(edit, after.user, after.point)
+
+
+async def preference_rule(
+    edit: RecordsEdit, caller: Caller, before: Preference | None, after: Preference | None
+) -> None:
+    """Users are told about points of their own client; raises as `owner_rule`."""
+    if after is not None:
+        await _check_together(edit, after.user, after.point)
+
+
+async def _check_together(edit: RecordsEdit, user: str, point: str | None) -> None:
+    try:
+        account = await edit.one(USERS, user)
+    except NotFound as error:
+        raise InvalidInput("user", f"there is no user {user!r}") from error
+    if point is None:
+        return
+    whose = await edit.client_of_point(point)
+    if whose is None:
+        raise InvalidInput("point", f"there is no point {point!r}")
+    if account.client is not None and account.client != whose[0]:
+        raise Conflict("the user belongs to another client than the point", "user")

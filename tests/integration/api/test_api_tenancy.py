@@ -1,0 +1,280 @@
+"""Clients, users, owners and notification preferences: who may make whom, and what holds between them."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+
+from caudal.common.adapters.sql_catalog import SqlCatalog
+from integration.api.house import WELL, ApiHouse
+
+PASSWORD = "correct horse battery"
+
+
+async def made(as_: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
+    answer = await as_.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+@dataclass
+class Estate:
+    """Two clients, each with an administrator, a user and a point."""
+
+    api: ApiHouse
+    ids: dict[str, str]
+
+    def as_(self, who: str) -> httpx.AsyncClient:
+        """Somebody logged in, such as `client_user of b`."""
+        return self.api.as_(self.ids[who])
+
+
+@pytest.fixture
+async def estate(api: ApiHouse) -> Estate:
+    ids = {}
+    for client in ("a", "b"):
+        await made(api.admin, "/api/clients/", code=client, name=f"Cliente {client}")
+        for role in ("client_admin", "client_user"):
+            user = await made(api.admin, "/api/users/", email=f"{role}@{client}.test", role=role, client=client)
+            ids[f"{role} of {client}"] = user["id"]
+        await api.add_point(code=f"well-{client}", device=f"meter-{client}", client=client)
+    return Estate(api, ids)
+
+
+def field_of(answer: httpx.Response) -> str:
+    return str(answer.json()["error"]["fields"][0]["field"])
+
+
+class TestClients:
+    async def test_client_has_a_life(self, api: ApiHouse) -> None:
+        await made(api.admin, "/api/clients/", code="a", name="Ana")
+        assert (await api.admin.post("/api/clients/", json={"code": "a"})).status_code == 409
+        changed = await api.operator.patch("/api/clients/a", json={"name": "Ana María"})
+        assert (changed.json()["name"], changed.json()["active"]) == ("Ana María", True)
+        assert (await api.admin.delete("/api/clients/a")).status_code == 204
+        assert (await api.admin.get("/api/clients/a")).status_code == 404
+        acts = await api.rows("select action, client from audit_log where kind = 'client' order by number")
+        assert acts == [("create", "a"), ("change", "a"), ("delete", "a")]
+
+    async def test_client_with_anything_left_stays(self, estate: Estate) -> None:
+        answer = await estate.api.admin.delete("/api/clients/a")
+        assert answer.status_code == 409
+        assert "still belong" in answer.json()["error"]["message"]
+
+    async def test_nobody_of_a_client_that_is_switched_off_comes_in(self, estate: Estate) -> None:
+        client = estate.as_("client_user of a")
+        assert (await client.get("/api/points/")).status_code == 200
+        await estate.api.admin.patch("/api/clients/a", json={"active": False})
+        estate.api.clock.advance(seconds=3)
+        assert (await client.get("/api/points/")).status_code == 401
+
+
+class TestUsers:
+    async def test_password_lets_in_and_is_never_shown(self, estate: Estate) -> None:
+        await made(estate.api.admin, "/api/users/", email="new@a.test", role="reader", client="a", password=PASSWORD)
+        login = {"email": " New@A.test", "password": PASSWORD}
+        answer = await estate.api.client.post("/api/auth/login", json=login)
+        assert answer.status_code == 200
+        listed = (await estate.api.admin.get("/api/users/")).text
+        assert "password" not in listed
+        written = str(await estate.api.rows("select after from audit_log where kind = 'user'"))
+        assert "new@a.test" in written
+        assert PASSWORD not in written
+        assert "argon" not in written
+
+    @pytest.mark.parametrize("body", [{"email": "x"}, {"role": "king"}, {"client": "nobody"}, {"password": "short"}])
+    async def test_what_cannot_be_used_is_named(self, estate: Estate, body: dict[str, str]) -> None:
+        whole = {"email": "x@a.test", "role": "client_user", "client": "a"} | body
+        answer = await estate.api.admin.post("/api/users/", json=whole)
+        assert answer.status_code == 422
+        assert field_of(answer) == next(iter(body))
+
+    async def test_address_is_taken_once_whatever_its_case(self, estate: Estate) -> None:
+        answer = await estate.api.admin.post("/api/users/", json={"email": "CLIENT_USER@a.test", "role": "reader"})
+        assert answer.status_code == 409
+        assert field_of(answer) == "email"
+
+    async def test_administrator_of_a_client_makes_users_of_it_and_of_no_other(self, estate: Estate) -> None:
+        client = estate.as_("client_admin of a")
+        user = await made(client, "/api/users/", email="new@a.test", role="client_user")
+        assert user["client"] == "a"
+        for role, of, status in (
+            ("client_user", "b", 422),
+            ("operator", "a", 403),
+            ("admin", "a", 422),
+            ("operator", None, 403),
+        ):
+            answer = await client.post("/api/users/", json={"email": "x@a.test", "role": role, "client": of})
+            assert answer.status_code == status, (role, of, answer.text)
+        assert (await client.patch(f"/api/users/{user['id']}", json={"role": "operator"})).status_code == 403
+        assert (await client.patch(f"/api/users/{user['id']}", json={"client": "b"})).status_code == 422
+        assert (await client.patch(f"/api/users/{user['id']}", json={"client": None})).status_code == 403
+        listed = (await client.get("/api/users/")).json()
+        assert {each["client"] for each in listed["items"]} == {"a"}
+
+    async def test_nobody_touches_who_has_more(self, api: ApiHouse) -> None:
+        for send in (api.operator.patch, api.operator.delete):
+            body: dict[str, Any] = {"json": {"active": False}} if send.__name__ == "patch" else {}
+            assert (await send("/api/users/admin", **body)).status_code == 403
+        assert (await api.operator.patch("/api/users/operator", json={"role": "admin"})).status_code == 403
+
+    async def test_last_administrator_stays(self, api: ApiHouse) -> None:
+        await made(api.admin, "/api/clients/", code="a")
+        for change in ({"active": False}, {"role": "operator"}):
+            answer = await api.admin.patch("/api/users/admin", json=change)
+            assert answer.status_code == 409, answer.text
+        assert (await api.admin.delete("/api/users/admin")).status_code == 409
+        other = await made(api.admin, "/api/users/", email="second@caudal.test", role="admin")
+        assert (await api.admin.patch(f"/api/users/{other['id']}", json={"active": False})).status_code == 200
+        assert (await api.admin.delete("/api/users/admin")).status_code == 409, "who is switched off does not count"
+
+    async def test_of_two_who_take_the_last_two_away_one_fails(self, api: ApiHouse) -> None:
+        other = await made(api.admin, "/api/users/", email="second@caudal.test", role="admin")
+        client = api.admin
+        answers = await asyncio.gather(
+            *(client.patch(f"/api/users/{user}", json={"role": "operator"}) for user in ("admin", other["id"]))
+        )
+        assert sorted(answer.status_code for answer in answers) in ([200, 403], [200, 409])
+        left = await api.rows("select count(*) from users where role = 'admin'")
+        assert left == [(1,)]
+
+    async def test_who_is_switched_off_is_outside(self, estate: Estate) -> None:
+        client = estate.as_("client_user of a")
+        assert (await client.get("/api/auth/me")).status_code == 200
+        path = f"/api/users/{estate.ids['client_user of a']}"
+        assert (await estate.as_("client_admin of a").patch(path, json={"active": False})).status_code == 200
+        estate.api.clock.advance(seconds=3)
+        assert (await client.get("/api/auth/me")).status_code == 401
+
+    async def test_user_who_moves_leaves_the_old_clients_points_behind(self, estate: Estate) -> None:
+        user = estate.ids["client_user of a"]
+        await made(estate.api.admin, "/api/users/owners/", user=user, point="well-a", kind="PRIMARY")
+        told = {"types": ["OFFLINE"], "channels": ["EMAIL"]}
+        await made(estate.api.admin, "/api/users/notifications/", user=user, point="well-a", **told)
+        await made(estate.api.admin, "/api/users/notifications/", user=user, **told)
+        assert (await estate.api.admin.patch(f"/api/users/{user}", json={"client": "b"})).status_code == 200
+        assert (await estate.api.admin.get("/api/users/owners/")).json()["total"] == 0
+        kept = (await estate.api.admin.get("/api/users/notifications/")).json()["items"]
+        assert [each["point"] for each in kept] == [None]
+
+
+class TestOwners:
+    async def test_owner_has_a_life(self, estate: Estate) -> None:
+        client = estate.as_("client_admin of a")
+        body = {"user": estate.ids["client_user of a"], "point": "well-a", "kind": "PRIMARY"}
+        owner = await made(client, "/api/users/owners/", **body, permissions=["points:read"])
+        assert (await client.post("/api/users/owners/", json=body)).status_code == 409
+        await made(client, "/api/users/owners/", **(body | {"kind": "ADMINISTRATOR"}))
+        item = f"/api/users/owners/{owner['id']}"
+        changed = await client.patch(item, json={"permissions": ["telemetry:read"]})
+        assert changed.json()["permissions"] == ["telemetry:read"]
+        assert changed.json()["kind"] == "PRIMARY"
+        assert (await client.delete(item)).status_code == 204
+        assert (await client.get("/api/users/owners/")).json()["total"] == 1
+        assert len(await estate.api.rows("select * from catalog_owners")) == 1
+
+    async def test_user_and_point_belong_together(self, estate: Estate) -> None:
+        ids, admin, own = estate.ids, estate.api.admin, estate.as_("client_admin of a")
+        foreign: list[tuple[httpx.AsyncClient, dict[str, str], int, str]] = [
+            (admin, {"user": ids["client_user of b"], "point": "well-a"}, 409, "user"),
+            (own, {"user": ids["client_user of b"], "point": "well-a"}, 422, "user"),
+            (own, {"user": ids["client_user of a"], "point": "well-b"}, 422, "point"),
+            (own, {"user": ids["client_user of a"], "point": "nothing"}, 422, "point"),
+        ]
+        for client, body, status, field in foreign:
+            answer = await client.post("/api/users/owners/", json=body | {"kind": "PRIMARY"})
+            assert (answer.status_code, field_of(answer)) == (status, field)
+
+    async def test_agreements_are_about_one_point(self, estate: Estate) -> None:
+        body = {"user": estate.ids["client_user of a"], "point": "well-a", "kind": "PRIMARY"}
+        for permissions in (["users:write"], ["points:read", "points:read"], ["everything"]):
+            answer = await estate.api.admin.post("/api/users/owners/", json=body | {"permissions": permissions})
+            assert answer.status_code == 422
+
+    async def test_point_that_moves_to_another_client_leaves_its_people_behind(self, estate: Estate) -> None:
+        user = estate.ids["client_user of a"]
+        await made(estate.api.admin, "/api/users/owners/", user=user, point="well-a", kind="PRIMARY")
+        assert (await estate.api.admin.patch("/api/points/well-a", json={"client": "b"})).status_code == 200
+        assert (await estate.api.admin.get("/api/users/owners/")).json()["total"] == 0
+        assert (await estate.as_("client_user of b").get("/api/points/well-a")).status_code == 200
+
+
+class TestNotifications:
+    BODY: ClassVar[dict[str, Any]] = {
+        "types": ["THRESHOLD", "OFFLINE"],
+        "channels": ["EMAIL", "IN_APP"],
+        "quiet_from": "22:00",
+        "quiet_to": "07:00",
+        "time_zone": "America/Santiago",
+        "daily_summary": True,
+    }
+
+    async def test_preference_has_a_life(self, estate: Estate) -> None:
+        client = estate.as_("client_admin of a")
+        user = estate.ids["client_user of a"]
+        kept = await made(client, "/api/users/notifications/", user=user, point="well-a", **self.BODY)
+        assert {name: kept[name] for name in self.BODY} == self.BODY
+        again = await client.post("/api/users/notifications/", json=self.BODY | {"user": user, "point": "well-a"})
+        assert again.status_code == 409
+        item = f"/api/users/notifications/{kept['id']}"
+        changed = await client.patch(item, json={"quiet_from": None, "quiet_to": None, "channels": ["SMS"]})
+        assert (changed.json()["quiet_from"], changed.json()["channels"]) == (None, ["SMS"])
+        rows = await estate.api.rows("select email, client, point, types from catalog_notifications")
+        assert rows == [("client_user@a.test", "a", "well-a", '["THRESHOLD","OFFLINE"]')]
+        assert (await client.delete(item)).status_code == 204
+
+    @pytest.mark.parametrize(
+        ("field", "change"),
+        [
+            ("quiet_from", {"quiet_from": "25:00"}),
+            ("quiet_to", {"quiet_to": None}),
+            ("quiet_to", {"quiet_to": "22:00"}),
+            ("time_zone", {"time_zone": "Mars"}),
+            ("types.0", {"types": ["GOSSIP"]}),
+            ("channels", {"channels": ["SMS", "SMS"]}),
+            ("point", {"point": "well-b"}),
+            ("user", {"user": "nobody"}),
+        ],
+    )
+    async def test_what_cannot_be_used_is_named(self, estate: Estate, field: str, change: dict[str, Any]) -> None:
+        body = self.BODY | {"user": estate.ids["client_user of a"]} | change
+        answer = await estate.as_("client_admin of a").post("/api/users/notifications/", json=body)
+        assert answer.status_code == 422
+        assert field_of(answer) == field
+
+
+class TestPointsOfClients:
+    async def test_point_says_where_and_whose_it_is(self, estate: Estate) -> None:
+        place = {"latitude": -33.45, "longitude": -70.65, "altitude_m": 520.0}
+        point = await estate.api.add_point(code="w", device="d", client="a", **place)
+        assert {name: point[name] for name in place} == place
+        assert (await estate.api.admin.get("/api/points/?latitude_to=-33&client=a")).json()["total"] == 1
+        seen = await SqlCatalog(estate.api.engine).point("w")
+        assert seen is not None
+        assert (seen.client, seen.latitude) == ("a", -33.45)
+
+    @pytest.mark.parametrize(
+        ("field", "change"),
+        [
+            ("latitude", {"latitude": 91, "longitude": 0}),
+            ("longitude", {"latitude": 1}),
+            ("altitude_m", {"altitude_m": 9001}),
+            ("client", {"client": "nobody"}),
+        ],
+    )
+    async def test_what_cannot_be_used_is_named(self, api: ApiHouse, field: str, change: dict[str, Any]) -> None:
+        answer = await api.admin.post("/api/points/", json=WELL | change)
+        assert answer.status_code == 422
+        assert field_of(answer) == field
+
+    async def test_client_makes_points_of_its_own_and_no_others(self, estate: Estate) -> None:
+        client = estate.as_("client_admin of a")
+        point = await made(client, "/api/points/", code="w", device="d")
+        assert point["client"] == "a"
+        for change in ({"client": "b"}, {"client": "nobody"}):
+            assert field_of(await client.post("/api/points/", json=WELL | change)) == "client"
+            assert field_of(await client.patch("/api/points/w", json=change)) == "client"
+        assert (await client.patch("/api/points/w", json={"client": None})).json()["client"] == "a"
