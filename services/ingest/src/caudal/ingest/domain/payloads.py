@@ -70,3 +70,12 @@ def text_or_base64(payload: bytes, most: int) -> tuple[str, str, int]:
         text, encoding = base64.b64encode(payload).decode("ascii"), "base64"
         most -= most % 4
     return text[:most], encoding, max(0, len(text) - most)
+
+
+def is_text(text: str) -> bool:
+    """Whether `text` is made of whole characters: JSON lets halves through, and nothing can carry them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,15 +1,17 @@
 """Rows of answers on their way to readings: whatever is in them is given on as it came, or told as unreadable."""
 
+import math
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from caudal.common.domain.payloads.refusals import Unreadable, quoted
+from caudal.common.domain.payloads.numbers import MAX_INTEGER
+from caudal.common.domain.payloads.refusals import Unreadable, printable, quoted
 from caudal.common.domain.payloads.times import ReadTime
 from caudal.ingest.domain.paging import RemoteRow, Strand
-from caudal.ingest.domain.payloads import text_of
+from caudal.ingest.domain.payloads import is_text, text_of
 from caudal.ingest.ports import RemoteReading, UnreadableRow
 
 MAX_PAYLOAD = 16_000
@@ -50,11 +52,20 @@ def _row(entry: Entry, read_time: ReadTime, unreadable: list[UnreadableRow]) -> 
         unreadable.append(UnreadableRow(reason=f"time: {error.reason}", payload=text_of(entry.item)[:MAX_PAYLOAD]))
         return None
     value = entry.value
-    if value is not None and not isinstance(value, int | float | str):
+    if not _is_value(value):
         reason = f"{entry.variable}: {quoted(value)} is no value"
-        unreadable.append(UnreadableRow(reason=reason, payload=text_of(entry.item)[:MAX_PAYLOAD]))
+        unreadable.append(UnreadableRow(reason=printable(reason), payload=text_of(entry.item)[:MAX_PAYLOAD]))
         value = None
     return RemoteRow(entry.variable, at, value, entry.item)
+
+
+def _is_value(value: Any) -> bool:
+    """Whether `value` can travel as it is: neither bus nor store has infinities, huge integers or half characters."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return -MAX_INTEGER < value < MAX_INTEGER
+    return value is None or (isinstance(value, str) and is_text(value))
 
 
 class _Draft:

@@ -12,6 +12,7 @@ from caudal.common.domain.providers import Authentication
 from caudal.common.ports import Clock
 from caudal.ingest.adapters.providers.failures import Failure, permanent, transient
 from caudal.ingest.adapters.providers.http import Http, Sent
+from caudal.ingest.domain.payloads import is_text
 from caudal.ingest.ports import Failed
 
 REFUSED_FOR = timedelta(minutes=5)
@@ -143,15 +144,6 @@ def _header(secret: str) -> str:
     if not secret.isascii() or not secret.isprintable():
         raise permanent("a secret holds characters that no header can carry")
     return secret
-
-
-def is_text(text: str) -> bool:
-    """Whether `text` can be sent at all: JSON lets half characters through."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _filled(path: str, names: Mapping[str, str]) -> str:
