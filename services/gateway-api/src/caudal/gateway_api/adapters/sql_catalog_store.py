@@ -59,7 +59,7 @@ class SqlCatalogStore:
         return provider_of(row) if row and _sees_provider(scope, row["client"]) else None
 
     async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
-        query = asked_for(sa.select(points).where(SCOPES["point"](scope)), listing, POINTS, points)
+        query = asked_for(sa.select(points).where(SCOPES["point"](scope)), listing, POINTS)
         rows, total = await page_of(self._engine, query, listing)
         bodies: dict[str, list[str]] = {}
         for row in await ask(self._engine, _bodies, {"codes": [row["code"] for row in rows]}):
@@ -67,13 +67,13 @@ class SqlCatalogStore:
         return _page([point_of(row, bodies.get(row["code"], [])) for row in rows], total, listing)
 
     async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:
-        query = asked_for(sa.select(variables).where(SCOPES["variable"](scope)), listing, VARIABLES, variables)
+        query = asked_for(sa.select(variables).where(SCOPES["variable"](scope)), listing, VARIABLES)
         rows, total = await page_of(self._engine, query, listing)
         found = [(row["point"], msgspec.json.decode(row["body"], type=Variable)) for row in rows]
         return _page(found, total, listing)
 
     async def providers(self, scope: Scope, listing: Listing) -> Page[Provider]:
-        query = asked_for(sa.select(providers).where(SCOPES["provider"](scope)), listing, PROVIDERS, providers)
+        query = asked_for(sa.select(providers).where(SCOPES["provider"](scope)), listing, PROVIDERS)
         rows, total = await page_of(self._engine, query, listing)
         return _page([provider_of(row) for row in rows], total, listing)
 
@@ -91,7 +91,7 @@ class SqlCatalogStore:
         # In the order in which it was written: several lines may be of one instant.
         numbered = replace(listing, order=("number",) if listing.order[:1] == ("at",) else ("-number",))
         query = sa.select(audit_log).where(audit_log.c.point == point, SCOPES["act"](scope))
-        query = asked_for(query, numbered, JOURNAL, audit_log)
+        query = asked_for(query, numbered, JOURNAL)
         rows, total = await page_of(self._engine, query, listing)
         return _page([_change_of(row) for row in rows], total, listing)
 

@@ -11,15 +11,16 @@ from caudal.common.adapters.sql_reads import Row, ask, ask_value
 from caudal.gateway_api.domain.listing import Filter, Listing, ListShape, Match
 
 
-def asked_for(query: sa.Select[Any], listing: Listing, shape: ListShape, table: sa.Table) -> sa.Select[Any]:
+def asked_for(query: sa.Select[Any], listing: Listing, shape: ListShape) -> sa.Select[Any]:
     """`query` with the listing's filters, search and order; ties in order of the list's key."""
-    query = query.where(*(condition(table.c[each.field], each) for each in listing.filters))
+    column = query.selected_columns
+    query = query.where(*(condition(column[each.field], each) for each in listing.filters))
     if listing.search:
-        searched = (table.c[name] for name in shape.searched)
-        query = query.where(sa.or_(*(column.icontains(listing.search, autoescape=True) for column in searched)))
-    wanted = [_ordered(table.c[name.removeprefix("-")], name.startswith("-")) for name in listing.order]
+        searched = (column[name] for name in shape.searched)
+        query = query.where(sa.or_(*(each.icontains(listing.search, autoescape=True) for each in searched)))
+    wanted = [_ordered(column[name.removeprefix("-")], name.startswith("-")) for name in listing.order]
     named = {name.removeprefix("-") for name in listing.order}
-    return query.order_by(*wanted, *(table.c[name] for name in shape.key if name not in named))
+    return query.order_by(*wanted, *(column[name] for name in shape.key if name not in named))
 
 
 _CONDITIONS: Mapping[Match, Callable[[Any, Any], sa.ColumnElement[bool]]] = {
@@ -34,10 +35,10 @@ def condition(column: sa.ColumnElement[Any], asked: Filter) -> sa.ColumnElement[
     return _CONDITIONS[asked.match](column, asked.value)
 
 
-def _ordered(column: sa.Column[Any], turned: bool) -> sa.UnaryExpression[Any]:
+def _ordered(column: sa.ColumnElement[Any], turned: bool) -> sa.UnaryExpression[Any]:
     ordered = column.desc() if turned else column.asc()
     # The databases disagree where nothing belongs.
-    return ordered.nulls_last() if column.nullable else ordered
+    return ordered.nulls_last() if getattr(column, "nullable", True) else ordered
 
 
 async def page_of(engine: AsyncEngine, query: sa.Select[Any], listing: Listing) -> tuple[Sequence[Row], int]:

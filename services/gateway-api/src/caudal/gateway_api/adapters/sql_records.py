@@ -67,7 +67,7 @@ class SqlRecords:
         return _record_of(kind, row) if row else None
 
     async def page(self, kind: Kind[T], scope: Scope, listing: Listing) -> Page[T]:
-        query = asked_for(_selected(kind, scope), listing, kind.shape, _PLACES[kind.name].table)
+        query = asked_for(_selected(kind, scope), listing, kind.shape)
         rows, total = await page_of(self._engine, query, listing)
         items = [_record_of(kind, row) for row in rows]
         return Page(items=items, total=total, page=listing.page, page_size=listing.page_size)
