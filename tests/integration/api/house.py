@@ -23,7 +23,7 @@ from caudal.common.settings import SqlSettings
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_store import MemoryStore
-from caudal.gateway_api.adapters.tables import users
+from caudal.gateway_api.adapters.tables import sessions, users
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.mqtt import answers
 from caudal.gateway_api.main import VERSION_TABLE, House, furnish
@@ -108,7 +108,7 @@ class ApiHouse:
 
     def as_(self, role: str) -> httpx.AsyncClient:
         """A client with a token of a user of this role."""
-        token, _ = self.house.door.identity.tokens.issued(role)
+        token, _ = self.house.door.identity.tokens.issued(role, role)
         return self._client({"Authorization": f"Bearer {token}"})
 
     @property
@@ -226,3 +226,10 @@ async def _add_users(engine: AsyncEngine) -> None:
     ]
     async with transaction(engine) as connection:
         await connection.execute(sa.insert(users), rows)
+        await connection.execute(sa.insert(sessions), [session_of(row["id"]) for row in rows])
+
+
+def session_of(user: str) -> dict[str, Any]:
+    """A login that lasts as long as any test."""
+    ends_at = NOW + timedelta(days=10_000)
+    return {"id": user, "user": user, "agent": "", "created_at": NOW, "expires_at": ends_at}

@@ -42,6 +42,7 @@ async def lived_in(api: ApiHouse) -> ApiHouse:
     await api.add_point(provider="acme")
     await api.add_point(code="well-2", device="meter-2", name=RUNS, sampling_minutes=5)
     await api.keep(reading(NOW, total=1.0), device="meter-9")
+    await api.client.post("/api/auth/password/reset-request", json={"email": "reader@caudal.test"})
     told = {"types": ["OFFLINE"], "channels": ["EMAIL"]}
     for path, body in (
         ("/api/clients/", {"code": "a"}),

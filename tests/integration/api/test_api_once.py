@@ -17,6 +17,7 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
 KEY = {"Idempotency-Key": "order 1"}
 NOT_CHANGED_BY_VERSION = {
     ("delete", "/api/providers/{code}/keys/{key}"): "a key is never changed, so it has one version",
+    ("delete", "/api/api-keys/{key}"): "likewise",
 }
 
 

@@ -218,9 +218,9 @@ class TestCommands:
         assert "no provider 'acme'" in refused.stderr
         with sqlite3.connect(sqlite_url.partition("///")[2]) as database:
             database.execute(
-                "insert into providers (code, name, type, connection, authentication, mapping, time_zone, active, testing,"
-                " created_at, updated_at) values ('acme', '', 'HTTP_API', '{}', '{}', '\"caudal\"', 'UTC', 1, 0,"
-                " '2026-03-02', '2026-03-02')"
+                "insert into providers (code, name, type, connection, authentication, mapping, time_zone, active,"
+                " testing, created_at, updated_at) values ('acme', '', 'HTTP_API', '{}', '{}', '\"caudal\"', 'UTC', 1,"
+                " 0, '2026-03-02', '2026-03-02')"
             )
         database.close()
         made = self.run(found, "create-api-key", "acme", "--label", "plant")

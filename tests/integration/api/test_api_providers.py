@@ -105,7 +105,8 @@ class TestKeys:
         assert answer.headers["cache-control"] == "no-store"
         key = answer.json()
         listed = (await api.admin.get("/api/providers/acme/keys/")).json()
-        assert listed == [{"id": key["id"], "provider": "acme", "prefix": key["key"][:13], "label": "plant"}]
+        assert listed == [{name: value for name, value in key.items() if name != "key"}]
+        assert (listed[0]["prefix"], listed[0]["permissions"]) == (key["key"][:13], ["telemetry:push"])
         kept = await api.rows("select * from api_keys")
         assert key["key"] not in str(kept)
 

@@ -16,7 +16,14 @@ from caudal.gateway_api.main import documentation
 from integration.api.house import NOW, ApiHouse, furnished, new_client, reading
 
 MINUTE = timedelta(minutes=1)
-OPEN = {"/api/auth/login", "/.well-known/jwks.json", "/metrics"}
+OPEN = {
+    "/api/auth/login",
+    "/api/auth/refresh",
+    "/api/auth/password/reset-request",
+    "/api/auth/password/reset",
+    "/.well-known/jwks.json",
+    "/metrics",
+}
 
 
 class TestAccess:

@@ -17,6 +17,7 @@ from jose import jwt
 
 from caudal.common.domain.errors import Permanent
 from caudal.common.testing.fake_clock import FakeClock
+from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder, KeyRing
 from caudal.gateway_api.adapters.signing_key import kept_signing_key, signing_key
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.domain.errors import Unauthorized
@@ -27,8 +28,18 @@ CLOCK = FakeClock()
 NOW = int(CLOCK.now().timestamp())
 
 
+class OneKey:
+    """A ring with one key."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._ring = KeyRing(key)
+
+    def ring(self) -> KeyRing:
+        return self._ring
+
+
 def tokens(key: ec.EllipticCurvePrivateKey = KEY, clock: FakeClock = CLOCK) -> JwtTokens:
-    return JwtTokens(key, clock, timedelta(minutes=5), "caudal", "caudal")
+    return JwtTokens(OneKey(key), clock, timedelta(minutes=5), "caudal", "caudal")
 
 
 def encoded(part: object) -> str:
@@ -42,7 +53,15 @@ def header(**changes: Any) -> dict[str, Any]:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    whole = {"sub": "u1", "iss": "caudal", "aud": "caudal", "iat": NOW, "exp": NOW + 60, "use": "access"} | changes
+    whole = {
+        "sub": "u1",
+        "sid": "s1",
+        "iss": "caudal",
+        "aud": "caudal",
+        "iat": NOW,
+        "exp": NOW + 60,
+        "use": "access",
+    } | changes
     return {name: value for name, value in whole.items() if value is not ...}
 
 
@@ -74,35 +93,35 @@ def openssh(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def test_token_by_hand_is_taken_so_that_the_attacks_below_mean_something() -> None:
-    assert tokens().subject_of(signed(header(), claims())) == "u1"
+    assert tokens().read(signed(header(), claims())).user == "u1"
 
 
 def test_token_says_who_it_is_for_until_it_ends() -> None:
     clock = FakeClock()
-    token, expires_at = tokens(clock=clock).issued("u1")
+    token, expires_at = tokens(clock=clock).issued("u1", "s1")
     assert expires_at == clock.now() + timedelta(minutes=5)
-    assert tokens(clock=clock).subject_of(token) == "u1"
+    assert tokens(clock=clock).read(token).user == "u1"
     clock.advance(minutes=5)
     with pytest.raises(Unauthorized):
-        tokens(clock=clock).subject_of(token)
+        tokens(clock=clock).read(token)
 
 
 def test_token_that_was_taken_before_is_refused_once_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caudal.gateway_api.adapters.tokens.MAX_PROVEN", 2)
     clock = FakeClock()
     checked = tokens(clock=clock)
-    issued = [checked.issued(f"u{number}")[0] for number in range(5)]
+    issued = [checked.issued(f"u{number}", "s1")[0] for number in range(5)]
     for _ in range(2):
-        assert [checked.subject_of(token) for token in issued] == ["u0", "u1", "u2", "u3", "u4"]
+        assert [checked.read(token).user for token in issued] == ["u0", "u1", "u2", "u3", "u4"]
     assert len(checked._proven) <= 2
     clock.advance(minutes=5)
     for token in issued:
         with pytest.raises(Unauthorized):
-            checked.subject_of(token)
+            checked.read(token)
 
 
 def test_anybody_can_check_a_token_with_the_published_keys() -> None:
-    token, _ = tokens(clock=FakeClock(CLOCK.now() + timedelta(days=3650))).issued("u1")
+    token, _ = tokens(clock=FakeClock(CLOCK.now() + timedelta(days=3650))).issued("u1", "s1")
     found = jwt.decode(token, tokens().key_set(), algorithms=["ES256"], audience="caudal", issuer="caudal")
     assert found["sub"] == "u1"
 
@@ -158,29 +177,32 @@ def test_anybody_can_check_a_token_with_the_published_keys() -> None:
         signed(header(), claims(sub=...)),
         signed(header(), claims(sub=5)),
         signed(header(), claims(use="refresh")),
+        signed(header(), claims(sid=...)),
+        signed(header(), claims(sid=5)),
+        signed(header(kid=["a"]), claims()),
         signed(header(), claims(use=...)),
     ],
 )
 def test_forged_token_is_refused(token: str) -> None:
     with pytest.raises(Unauthorized, match="the token is not valid"):
-        tokens().subject_of(token)
+        tokens().read(token)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_refused(text: str) -> None:
     with pytest.raises(Unauthorized):
-        tokens().subject_of(text)
+        tokens().read(text)
 
 
 @given(st.integers(0, 400), st.integers(1, 255))
 def test_any_changed_byte_is_refused(place: int, change: int) -> None:
-    raw = bytearray(tokens().issued("u1")[0].encode())
+    raw = bytearray(tokens().issued("u1", "s1")[0].encode())
     raw[place % len(raw)] ^= change
     changed = raw.decode("latin-1")
-    original = tokens().issued("u1")[0]
+    original = tokens().issued("u1", "s1")[0]
     if changed != original:
         try:
-            subject = tokens().subject_of(changed)
+            subject = tokens().read(changed).user
         except Unauthorized:
             return
         # The last character of base64 carries bits that mean nothing.
@@ -222,3 +244,41 @@ class TestSigningKey:
     def test_any_other_key_is_refused(self, text: str) -> None:
         with pytest.raises(Permanent):
             signing_key(text)
+
+
+class TestRotation:
+    def test_old_tokens_are_good_until_they_end_and_replicas_pick_new_keys_up(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        minutes = timedelta(minutes=5)
+        here, elsewhere = (JwtTokens(KeyFolder(tmp_path), clock, minutes, "caudal", "caudal") for _ in range(2))
+        old, ends_at = here.issued("u1", "s1")
+        KeyFolder(tmp_path).rotate(clock.now(), ends_at)
+        new, _ = here.issued("u2", "s2")
+        assert [elsewhere.read(token).user for token in (old, new)] == ["u1", "u2"]
+        assert len(elsewhere.key_set()["keys"]) == 2
+        clock.advance(minutes=4, seconds=59)
+        assert here.read(old).user == "u1"
+        clock.advance(seconds=1)
+        with pytest.raises(Unauthorized):
+            JwtTokens(KeyFolder(tmp_path), clock, minutes * 9, "caudal", "caudal").read(old)
+        assert len(elsewhere.key_set()["keys"]) == 1
+        KeyFolder(tmp_path).rotate(clock.now(), clock.now() + minutes)
+        assert len([path for path in tmp_path.iterdir() if path.name.startswith("retired")]) == 1
+
+    def test_retired_key_has_lost_its_private_half(self, tmp_path: Path) -> None:
+        folder = KeyFolder(tmp_path)
+        folder.rotate(CLOCK.now(), CLOCK.now() + timedelta(minutes=5))
+        (retired,) = (path.read_text() for path in tmp_path.iterdir() if path.name.startswith("retired"))
+        assert "PRIVATE" not in retired
+        assert (tmp_path / "signing.pem").stat().st_mode & 0o777 == 0o600
+
+    def test_first_of_several_given_keys_signs_and_the_others_check(self) -> None:
+        def private(key: ec.EllipticCurvePrivateKey) -> str:
+            form = serialization.PrivateFormat.PKCS8
+            return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+        both = GivenKeys(private(OTHER_KEY) + private(KEY))
+        checks = JwtTokens(both, CLOCK, timedelta(minutes=5), "caudal", "caudal")
+        assert checks.read(tokens().issued("u1", "s1")[0]).user == "u1"
+        with pytest.raises(Unauthorized):
+            tokens().read(checks.issued("u2", "s2")[0])

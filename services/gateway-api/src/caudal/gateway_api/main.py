@@ -17,24 +17,30 @@ from caudal.common.adapters.store import open_store
 from caudal.common.ports import Clock, Publisher, TelemetryStore
 from caudal.common.service import Service, run
 from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
+from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
-from caudal.gateway_api.adapters.signing_key import kept_signing_key, signing_key
+from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
-from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlApiKeys, SqlLoginAttempts, SqlUsers
+from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlUsers
+from caudal.gateway_api.adapters.sql_identity_store import SqlIdentityStore
 from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlUploads
+from caudal.gateway_api.adapters.sql_keys import SqlApiKeys
 from caudal.gateway_api.adapters.sql_ledger import SqlLedger
 from caudal.gateway_api.adapters.sql_records import SqlRecords
 from caudal.gateway_api.adapters.sql_repeats import SqlRepeats
+from caudal.gateway_api.adapters.sql_sessions import ExpiredSessions
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
+from caudal.gateway_api.domain.permissions import CONSOLE
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.jobs import tell, tidy
 from caudal.gateway_api.entrypoints.mqtt import answers
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.figures import Figures
-from caudal.gateway_api.handlers.identity import Identity, create_key, ensure_admin
+from caudal.gateway_api.handlers.identity import Identity, ensure_admin
 from caudal.gateway_api.handlers.intake import Intake
+from caudal.gateway_api.handlers.keys import create_key
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay
@@ -50,6 +56,8 @@ VERSION_TABLE = "alembic_version_gateway_api"
 
 KEEP_REPEATS = timedelta(days=1)
 """How long an Idempotency-Key is remembered."""
+KEEP_SESSIONS = timedelta(days=30)
+"""How long it can be seen that a session was, after its end; a stolen token is recognised as long."""
 KEEP_ORDERS = timedelta(days=30)
 """How long the answer to an order can be asked for."""
 
@@ -86,7 +94,12 @@ async def build(service: Service) -> None:
     service.part("bus", run=bus.run, check=bus.check)
     service.part("outbox", run=partial(tell, house.relay), restart=True)
     keep_uploads = timedelta(days=settings.keep_uploads_days)
-    kept = ((house.repeats, KEEP_REPEATS), (house.commands, KEEP_ORDERS), (house.shelf, keep_uploads))
+    kept = (
+        (house.repeats, KEEP_REPEATS),
+        (house.commands, KEEP_ORDERS),
+        (house.shelf, keep_uploads),
+        (ExpiredSessions(engine), KEEP_SESSIONS),
+    )
     service.part("tidy", run=partial(tidy, kept, clock), restart=True)
     app = create_app(house.door, bounds(settings), service.registry)
     service.serve(app, settings.api_host, settings.api_port, metrics_path="/metrics/prometheus")
@@ -132,16 +145,18 @@ def furnish(
 def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock) -> Identity:
     """Users, tokens and keys, put together."""
     given = settings.signing_key.get_secret_value() if settings.signing_key else ""
-    key = signing_key(given) if given else kept_signing_key(data_dir / "keys" / "signing.pem")
+    keys = GivenKeys(given) if given else KeyFolder(data_dir / "keys")
     lifetime = timedelta(minutes=settings.token_minutes)
     return Identity(
         users=RememberedUsers(SqlUsers(engine, clock), clock),
         passwords=Argon2Passwords(),
-        tokens=JwtTokens(key, clock, lifetime, settings.token_issuer, settings.token_audience),
+        tokens=JwtTokens(keys, clock, lifetime, settings.token_issuer, settings.token_audience),
         attempts=SqlLoginAttempts(engine),
         keys=SqlApiKeys(engine),
+        store=SqlIdentityStore(engine),
         catalog=SqlCatalogStore(engine),
         clock=clock,
+        session_age=timedelta(days=settings.session_days),
     )
 
 
@@ -188,7 +203,7 @@ async def new_api_key(provider: str, label: str) -> str:
     engine = open_engine(SqlSettings())
     try:
         identity = identity_of(GatewaySettings(), ServiceSettings().data_dir, engine, SystemClock())
-        _, secret = await create_key(identity, provider, label)
+        _, secret = await create_key(identity, CONSOLE, label, provider=provider)
         return secret
     finally:
         await engine.dispose()

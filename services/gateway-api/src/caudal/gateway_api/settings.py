@@ -36,9 +36,12 @@ class GatewaySettings(Section):
     admin_password: SecretStr | None = None
     """None: one is made up and told once."""
     signing_key: SecretStr | None = None
-    """PEM of a P-256 private key; None: made once and kept below `data_dir`. Replicas need the same one."""
+    """PEM of a P-256 private key, and behind it those that signed before; None: kept in `<data_dir>/keys`, which
+    replicas share, and changed by `rotate-keys`."""
     token_minutes: int = Field(default=60, ge=1, le=1440)
-    """How long a login lasts."""
+    """How long an access token is good."""
+    session_days: int = Field(default=30, ge=1, le=365)
+    """How long a login can be renewed."""
     token_issuer: str = "caudal"
     token_audience: str = "caudal"
 

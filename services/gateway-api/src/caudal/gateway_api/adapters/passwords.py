@@ -36,11 +36,11 @@ class Argon2Passwords:
             matches = await asyncio.to_thread(self._compare, password, hashed)
         finally:
             self._turn.release()
-        return matches and hashed is not None
+        return matches and bool(hashed)
 
     def _compare(self, password: str, hashed: str | None) -> bool:
         nobody = self._nobody
-        return self._hash.verify(password, nobody if hashed is None else hashed)
+        return self._hash.verify(password, hashed or nobody)
 
     @cached_property
     def _nobody(self) -> str:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 from uuid import uuid4
@@ -14,7 +15,9 @@ from jose import jwk, jwt
 from jose.exceptions import JOSEError
 
 from caudal.common.ports import Clock
+from caudal.gateway_api.adapters.key_ring import KeyRing, Keys
 from caudal.gateway_api.domain.errors import Unauthorized
+from caudal.gateway_api.domain.sessions import Bearer
 
 ALGORITHM = "ES256"
 MAX_TOKEN_BYTES = 4096
@@ -25,37 +28,39 @@ LEEWAY_S = 5.0
 USE = "access"
 """What these tokens are for; one made for something else is refused."""
 
-_HEADER_MAY_HAVE = {"alg", "typ", "kid"}
 _REFUSED = Unauthorized("the token is not valid")
+
+
+@dataclass(frozen=True, slots=True)
+class _PublicKey:
+    """A key that checks tokens."""
+
+    pem: str
+    numbers: dict[str, Any]
+    until: datetime | None
 
 
 class JwtTokens:
     """Tokens that say who somebody is for a while; times are checked against `clock`."""
 
-    def __init__(
-        self, key: ec.EllipticCurvePrivateKey, clock: Clock, lifetime: timedelta, issuer: str, audience: str
-    ) -> None:
-        self._private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        self._public = public.decode()
-        self._numbers: dict[str, Any] = jwk.construct(self._public, ALGORITHM).to_dict()
-        self._kid = _thumbprint(self._numbers)
+    def __init__(self, keys: Keys, clock: Clock, lifetime: timedelta, issuer: str, audience: str) -> None:
+        self._keys = keys
         self._clock = clock
         self._lifetime = lifetime
         self._issuer = issuer
         self._audience = audience
         self._proven: dict[str, dict[str, Any]] = {}
         """Claims of tokens whose signature was checked: it proves the same each time, at a third of a millisecond."""
+        self._ring: KeyRing | None = None
+        self._look()
 
-    def issued(self, subject: str) -> tuple[str, datetime]:
+    def issued(self, user: str, session: str) -> tuple[str, datetime]:
+        self._look()
         now = self._clock.now().replace(microsecond=0)
         expires_at = now + self._lifetime
         claims = {
-            "sub": subject,
+            "sub": user,
+            "sid": session,
             "iss": self._issuer,
             "aud": self._audience,
             "iat": int(now.timestamp()),
@@ -65,7 +70,7 @@ class JwtTokens:
         }
         return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self._kid}), expires_at
 
-    def subject_of(self, token: str) -> str:
+    def read(self, token: str) -> Bearer:
         if len(token) > MAX_TOKEN_BYTES:
             raise _REFUSED
         claims = self._proven.get(token)
@@ -75,17 +80,35 @@ class JwtTokens:
                 self._proven.clear()
             self._proven[token] = claims
         self._check_times(claims)
-        if claims.get("use") != USE:
+        if claims.get("use") != USE or not isinstance(claims.get("sid"), str):
             raise _REFUSED
-        return str(claims["sub"])
+        return Bearer(str(claims["sub"]), claims["sid"])
+
+    def key_set(self) -> dict[str, Any]:
+        self._look()
+        known = {kid: key for kid, key in self._public.items() if self._is_in_use(key)}
+        return {"keys": [{**key.numbers, "kid": kid, "use": "sig", "alg": ALGORITHM} for kid, key in known.items()]}
+
+    def _look(self) -> None:
+        """Take over what has become of the keys."""
+        ring = self._keys.ring()
+        if ring is self._ring:
+            return
+        private = ring.signing.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        retired = dict(_known_by_name(each.key, each.until) for each in ring.retired)
+        kid, signing = _known_by_name(ring.signing.public_key(), None)
+        self._private, self._kid = private.decode(), kid
+        self._public = {kid: signing, **{name: key for name, key in retired.items() if name != kid}}
+        self._ring = ring
 
     def _claims_of(self, token: str) -> dict[str, Any]:
         """What a token says whose signature is ours; whether it is time for it is not looked at."""
         try:
-            self._check_header(jwt.get_unverified_header(token))
             return jwt.decode(
                 token,
-                self._public,
+                self._key_for(jwt.get_unverified_header(token)),
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 issuer=self._issuer,
@@ -96,13 +119,20 @@ class JwtTokens:
         except (JOSEError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
             raise Unauthorized("the token is not valid") from error
 
-    def key_set(self) -> dict[str, Any]:
-        return {"keys": [{**self._numbers, "kid": self._kid, "use": "sig", "alg": ALGORITHM}]}
-
-    def _check_header(self, header: dict[str, Any]) -> None:
-        """Refuse every header but our own; a key that it brings or names (jwk, jku, x5u) is never looked at."""
-        if header.get("alg") != ALGORITHM or header.get("kid") != self._kid or "crit" in header:
+    def _key_for(self, header: dict[str, Any]) -> str:
+        """The key of ours that the header names; a key that it brings (jwk, jku, x5u) is never looked at."""
+        if header.get("alg") != ALGORITHM or "crit" in header:
             raise _REFUSED
+        if header.get("kid") not in self._public:
+            # Another replica may have a new one.
+            self._look()
+        key = self._public.get(header["kid"])
+        if key is None or not self._is_in_use(key):
+            raise _REFUSED
+        return key.pem
+
+    def _is_in_use(self, key: _PublicKey) -> bool:
+        return key.until is None or self._clock.now() < key.until
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock.now().timestamp()
@@ -115,6 +145,12 @@ class JwtTokens:
 
 def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _known_by_name(key: ec.EllipticCurvePublicKey, until: datetime | None) -> tuple[str, _PublicKey]:
+    public = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    numbers: dict[str, Any] = jwk.construct(public, ALGORITHM).to_dict()
+    return _thumbprint(numbers), _PublicKey(public, numbers, until)
 
 
 def _thumbprint(numbers: dict[str, Any]) -> str:

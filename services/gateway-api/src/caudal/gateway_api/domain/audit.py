@@ -54,6 +54,17 @@ class Act:
     request: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine(Act):
+    """An act as it stands in the log."""
+
+    number: int
+    """From 1, without a gap."""
+    previous: str
+    """Hash of the line before it."""
+    hash: str
+
+
 def act_of(
     caller: Caller,
     at: datetime,
@@ -83,7 +94,7 @@ def act_of(
 
 
 def _plain(state: object) -> dict[str, Any] | None:
-    return None if state is None else msgspec.to_builtins(state)
+    return None if state is None else msgspec.to_builtins(state, order="sorted")
 
 
 def line_of(act: Act, number: int, previous: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What part of a list is asked for, and in which order; and what a list can be asked for at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, NewType, TypeVar
@@ -8,6 +8,7 @@ from typing import Any, Generic, NewType, TypeVar
 from caudal.common.domain.errors import InvalidInput
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 MAX_PAGE_SIZE = 500
 
@@ -63,6 +64,12 @@ class Page(Generic[T]):
     total: int
     page: int
     page_size: int
+
+    def mapped(self, change: Callable[[T], S]) -> "Page[S]":
+        """The same page with `change(item)` in the place of each item."""
+        return Page(
+            items=[change(item) for item in self.items], total=self.total, page=self.page, page_size=self.page_size
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeGuard
 
@@ -53,6 +54,9 @@ class Permission(StrEnum):
 
 STAFF_ONLY = frozenset({Permission.WINDOWS_RUN, Permission.CLIENTS_WRITE, Permission.ROLES_WRITE})
 """What reaches beyond any one client: nobody of a client has it, whatever the role says."""
+
+PUSH = frozenset({Permission.TELEMETRY_PUSH})
+"""What a provider's key may do."""
 
 ADMIN = "admin"
 """The role that nobody can take from the platform: somebody has to be able to say what the others may."""
@@ -154,6 +158,10 @@ class Caller:
         return self.scope.sees(client) and effective(permissions, client) <= self.permissions
 
 
+CONSOLE = Caller(user="console", email="console", role=ADMIN, permissions=frozenset(Permission))
+"""Whoever can run commands on the server."""
+
+
 def effective(permissions: Iterable[Permission], client: str | None) -> frozenset[Permission]:
     """What is left of a role's permissions for somebody of `client` (None: staff)."""
     granted = frozenset(permissions)
@@ -170,10 +178,32 @@ _WORDS = frozenset(permission.value for permission in Permission)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A provider's key, without its secret."""
+    """A program's key, without its secret."""
 
     id: str
-    provider: str
     prefix: str
     """First characters of the key, by which people recognise it."""
+    created_at: datetime
+    provider: str | None = None
+    """Whose readings it may hand in."""
+    device: str | None = None
+    """The one device whose readings it may hand in."""
+    client: str | None = None
+    """Whose things it may find; None: everybody's."""
+    permissions: frozenset[Permission] = PUSH
     label: str = ""
+    created_by: str = ""
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """To the minute."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who is asking when this key is."""
+        return Caller(
+            user=self.id,
+            email=f"key {self.prefix}",
+            role="api_key",
+            client=self.client,
+            permissions=effective(self.permissions, self.client),
+        )

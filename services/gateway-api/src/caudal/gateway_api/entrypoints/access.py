@@ -1,5 +1,6 @@
 """Who may come in, as types for the signatures of routes."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -8,14 +9,16 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
 from caudal.gateway_api.domain.permissions import ApiKey, Caller, Origin, Permission
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.handlers.identity import caller_of, key_holder
+from caudal.gateway_api.entrypoints.middleware import REQUEST_ID
+from caudal.gateway_api.handlers.identity import caller_of
+from caudal.gateway_api.handlers.keys import key_holder
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="What `POST /api/auth/login` gave.")
 _api_key = APIKeyHeader(
     name="X-API-Key",
     auto_error=False,
     scheme_name="api_key",
-    description="A provider's key; `Authorization: ApiKey …` is read too.",
+    description="An API key, for programs; `Authorization: ApiKey …` is read too.",
 )
 
 BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -24,13 +27,21 @@ KeyHeader = Annotated[str | None, Security(_api_key)]
 
 def origin_of(request: Request) -> Origin:
     """Where a request comes from; behind a proxy that we trust, from before it."""
-    return Origin(request.client.host if request.client else None, None)
+    address = request.client.host[:64] if request.client else None
+    return Origin(address, request.scope.get("state", {}).get(REQUEST_ID))
 
 
-async def _anybody_known(door: TheDoor, request: Request, bearer: BearerToken) -> Caller:
+async def _any_user(door: TheDoor, request: Request, bearer: BearerToken) -> Caller:
     if bearer is None:
         raise Unauthorized("log in and send `Authorization: Bearer <token>`")
     return await caller_of(door.identity, bearer.credentials, origin_of(request))
+
+
+async def _anybody_known(door: TheDoor, request: Request, bearer: BearerToken, key: KeyHeader) -> Caller:
+    secret = _secret_of(request, key)
+    if bearer is not None or not secret:
+        return await _any_user(door, request, bearer)
+    return replace((await key_holder(door.identity, secret)).caller, origin=origin_of(request))
 
 
 class WhoMay:
@@ -46,8 +57,10 @@ class WhoMay:
         return caller
 
 
+AnyUser = Annotated[Caller, Depends(_any_user)]
+"""Any user who has logged in."""
 AnyCaller = Annotated[Caller, Depends(_anybody_known)]
-"""Any user with a valid token."""
+"""Any user who has logged in, or a program with an API key."""
 CatalogReader = Annotated[Caller, Depends(WhoMay(Permission.POINTS_READ))]
 CatalogEditor = Annotated[Caller, Depends(WhoMay(Permission.POINTS_WRITE))]
 ProviderReader = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_READ))]
@@ -70,11 +83,19 @@ AuditReader = Annotated[Caller, Depends(WhoMay(Permission.AUDIT_READ))]
 
 
 async def _pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    secret = key or (credentials.strip() if scheme.lower() == "apikey" else "")
+    secret = _secret_of(request, key)
     if not secret:
         raise Unauthorized("send the provider's key as `X-API-Key`")
-    return await key_holder(door.identity, secret)
+    holder = await key_holder(door.identity, secret)
+    if Permission.TELEMETRY_PUSH not in holder.permissions:
+        raise Forbidden(f"this API key may not do this: it needs {Permission.TELEMETRY_PUSH}")
+    return holder
+
+
+def _secret_of(request: Request, key: str | None) -> str:
+    """The API key of a request, in whichever of the two headers it is; empty: it has none."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return key or (credentials.strip() if scheme.lower() == "apikey" else "")
 
 
 PushingProvider = Annotated[ApiKey, Depends(_pushing)]

@@ -11,11 +11,14 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from caudal.gateway_api.entrypoints import errors
 from caudal.gateway_api.entrypoints.door import Door
-from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, SafeHeaders
+from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, Numbered, SafeHeaders
+from caudal.gateway_api.entrypoints.routes.api_keys import api_keys
+from caudal.gateway_api.entrypoints.routes.audit import audit
 from caudal.gateway_api.entrypoints.routes.auth import auth
 from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
 from caudal.gateway_api.entrypoints.routes.readings import readings
+from caudal.gateway_api.entrypoints.routes.roles import roles
 from caudal.gateway_api.entrypoints.routes.series import series
 from caudal.gateway_api.entrypoints.routes.system import add_documentation, system
 from caudal.gateway_api.entrypoints.routes.tenancy import clients, users
@@ -23,7 +26,22 @@ from caudal.gateway_api.entrypoints.routes.uplink import uplink
 from caudal.gateway_api.entrypoints.routes.variables import variables
 from caudal.gateway_api.entrypoints.routes.windows import windows
 
-ROOMS = (auth, clients, users, points, variables, providers, uplink, series, readings, windows, system)
+ROOMS = (
+    auth,
+    roles,
+    api_keys,
+    audit,
+    clients,
+    users,
+    points,
+    variables,
+    providers,
+    uplink,
+    series,
+    readings,
+    windows,
+    system,
+)
 DESCRIPTION = """\
 Log in with `POST /api/auth/login` and send the token as `Authorization: Bearer <token>`; providers push with
 `X-API-Key`. Times are RFC 3339 with a zone. Every error has one shape: `{"error": {"code", "message", "fields"}}`.
@@ -89,5 +107,6 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
         )
     app.add_middleware(SafeHeaders)
     app.add_middleware(Counted, registry=registry)
+    app.add_middleware(Numbered)
     if bounds.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(bounds.trusted_proxies))

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping
+from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
@@ -11,6 +12,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from caudal.common.domain.ids import is_id
+
+REQUEST_ID = "request_id"
+"""Where a request's id is in its state."""
 BODY_PAUSE_S = 20.0
 """How long a caller may be silent in the middle of a body."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -123,6 +128,29 @@ class SafeHeaders:
             await send(message)
 
         return await self._app(scope, receive, with_headers)
+
+
+class Numbered:
+    """Gives every request an id, its caller's own if it has a usable one; the log, the answer and the audit show it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its id."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        given = Headers(scope=scope).get("x-request-id", "")
+        number = given if is_id(given) else uuid4().hex
+        scope.setdefault("state", {})[REQUEST_ID] = number
+
+        async def with_number(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("X-Request-ID", number)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request=number):
+            return await self._app(scope, receive, with_number)
 
 
 class Counted:

@@ -12,11 +12,11 @@ from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
-from caudal.gateway_api.entrypoints.schemas.auth import KeyAnswer, NewKeyAnswer
+from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyAnswer, key_answer, new_key_answer
 from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, ProviderBody, ProviderPatch
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
-from caudal.gateway_api.handlers.identity import create_key, keys_of, revoke_key
+from caudal.gateway_api.handlers.keys import create_key, keys_of, revoke_key
 
 providers = room("providers")
 
@@ -63,30 +63,27 @@ async def remove_provider(door: TheDoor, caller: ProviderAdmin, code: Id, expect
     return Response(status_code=204)
 
 
-@providers.get("/api/providers/{code}/keys/", response_model=list[KeyAnswer])
+@providers.get("/api/providers/{code}/keys/", response_model=list[ApiKeyAnswer])
 async def list_keys(door: TheDoor, _caller: ProviderAdmin, code: Id) -> Response:
     """List a provider's keys that work, without their secrets."""
-    return answer(
-        [KeyAnswer(key.id, key.provider, key.prefix, key.label) for key in await keys_of(door.identity, code)]
-    )
+    return answer([key_answer(key) for key in await keys_of(door.identity, code)])
 
 
-@providers.post("/api/providers/{code}/keys/", status_code=201, response_model=NewKeyAnswer)
+@providers.post("/api/providers/{code}/keys/", status_code=201, response_model=NewApiKeyAnswer)
 async def add_key(
-    door: TheDoor, _caller: ProviderAdmin, code: Id, create: Creating, body: KeyBody | None = None
+    door: TheDoor, caller: ProviderAdmin, code: Id, create: Creating, body: KeyBody | None = None
 ) -> Response:
     """Make a key for a provider; this answer is the only one that shows it."""
 
     async def make() -> Response:
-        key, secret = await create_key(door.identity, code, body.label if body else "")
-        said = NewKeyAnswer(key.id, key.provider, key.prefix, key.label, secret)
-        return answer(said, 201, headers={"Cache-Control": "no-store"})
+        key, secret = await create_key(door.identity, caller, body.label if body else "", provider=code)
+        return answer(new_key_answer(key, secret), 201, headers={"Cache-Control": "no-store"})
 
     return await create(make, secret="key")
 
 
 @providers.delete("/api/providers/{code}/keys/{key}", status_code=204)
-async def remove_key(door: TheDoor, _caller: ProviderAdmin, code: Id, key: Id) -> Response:
+async def remove_key(door: TheDoor, caller: ProviderAdmin, code: Id, key: Id) -> Response:
     """Make a key useless from now on."""
-    await revoke_key(door.identity, code, key)
+    await revoke_key(door.identity, caller, key, provider=code)
     return Response(status_code=204)

@@ -1,0 +1,127 @@
+"""Roles, the audit log and pending resets in SQL, and the transaction on who may come in."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from caudal.common.adapters.sql_reads import ask_one
+from caudal.gateway_api.adapters.sql_audit import audited
+from caudal.gateway_api.adapters.sql_identity import SqlPeople, permissions_of
+from caudal.gateway_api.adapters.sql_keys import SqlKeyRack
+from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.sql_sessions import SqlResets, SqlSessions
+from caudal.gateway_api.adapters.tables import audit_log, password_resets, roles, users
+from caudal.gateway_api.domain.audit import AuditLine
+from caudal.gateway_api.domain.errors import Conflict
+from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.lists import AUDIT, RESETS, ROLES
+from caudal.gateway_api.domain.permissions import Role, Scope
+from caudal.gateway_api.domain.sessions import PendingReset
+from caudal.gateway_api.ports import IdentityWork
+
+T = TypeVar("T")
+
+_RESET = tuple(field.name for field in fields(PendingReset))
+_LINE = tuple(field.name for field in fields(AuditLine) if field.name not in ("before", "after"))
+_pending = (
+    sa.select(password_resets, users.c.email, users.c.client)
+    .select_from(password_resets.join(users, users.c.id == password_resets.c.user))
+    .where(password_resets.c.used_at.is_(None))
+)
+
+
+class SqlIdentityStore:
+    """Who may come in, and who did what."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[IdentityWork]:
+        async with audited(self._engine) as (connection, audit):
+            yield IdentityWork(
+                people=SqlPeople(connection),
+                sessions=SqlSessions(connection),
+                resets=SqlResets(connection),
+                roles=SqlRoles(connection),
+                keys=SqlKeyRack(connection),
+                audit=audit,
+            )
+
+    async def roles(self, listing: Listing) -> Page[Role]:
+        query = asked_for(sa.select(roles), listing, ROLES)
+        rows, total = await page_of(self._engine, query, listing)
+        return _page([_role_of(row) for row in rows], total, listing)
+
+    async def role(self, code: str) -> Role | None:
+        row = await ask_one(self._engine, sa.select(roles).where(roles.c.code == code))
+        return _role_of(row) if row else None
+
+    async def audit(self, listing: Listing, scope: Scope) -> Page[AuditLine]:
+        query = sa.select(audit_log) if scope.client is None else _lines_of(scope.client)
+        newest_first = listing if listing.order else replace(listing, order=("-number",))
+        query = asked_for(query, newest_first, AUDIT)
+        rows, total = await page_of(self._engine, query, listing)
+        return _page([_line_of(row) for row in rows], total, listing)
+
+    async def pending_resets(self, listing: Listing, scope: Scope) -> Page[PendingReset]:
+        query = _pending if scope.client is None else _pending.where(users.c.client == scope.client)
+        query = asked_for(query, listing, RESETS)
+        rows, total = await page_of(self._engine, query, listing)
+        return _page([PendingReset(**{name: row[name] for name in _RESET}) for row in rows], total, listing)
+
+
+class SqlRoles:
+    """What users can be, within a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def one(self, code: str) -> Role | None:
+        query = sa.select(roles).where(roles.c.code == code).with_for_update()
+        row = (await self._connection.execute(query)).mappings().one_or_none()
+        return _role_of(row) if row else None
+
+    async def add(self, role: Role, at: datetime) -> None:
+        try:
+            await self._connection.execute(sa.insert(roles).values(code=role.code, **_told(role), updated_at=at))
+        except IntegrityError as error:
+            raise Conflict("this code is taken", "code") from error
+
+    async def put(self, role: Role, at: datetime) -> None:
+        statement = sa.update(roles).where(roles.c.code == role.code)
+        await self._connection.execute(statement.values(**_told(role), updated_at=at))
+
+    async def remove(self, code: str) -> None:
+        try:
+            await self._connection.execute(sa.delete(roles).where(roles.c.code == code))
+        except IntegrityError as error:
+            raise Conflict("users have this role: give them another one first") from error
+
+
+def _told(role: Role) -> dict[str, str]:
+    return {"name": role.name, "permissions": msgspec.json.encode(sorted(role.permissions)).decode()}
+
+
+def _lines_of(client: str) -> sa.Select[Any]:
+    return sa.select(audit_log).where(audit_log.c.client == client)
+
+
+def _role_of(row: Mapping[Any, Any]) -> Role:
+    return Role(code=row["code"], name=row["name"], permissions=permissions_of(row["permissions"]))
+
+
+def _line_of(row: Mapping[Any, Any]) -> AuditLine:
+    before, after = (msgspec.json.decode(row[name]) if row[name] else None for name in ("before", "after"))
+    return AuditLine(**{name: row[name] for name in _LINE}, before=before, after=after)
+
+
+def _page(items: Sequence[T], total: int, listing: Listing) -> Page[T]:
+    return Page(items=list(items), total=total, page=listing.page, page_size=listing.page_size)

@@ -1,0 +1,91 @@
+"""API keys in SQL; their secrets only as digests."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from caudal.common.adapters.sql import transaction
+from caudal.common.adapters.sql_reads import ask, ask_one
+from caudal.common.domain.errors import NotFound
+from caudal.gateway_api.adapters.sql_identity import permissions_of
+from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.tables import api_keys, clients
+from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.lists import API_KEYS
+from caudal.gateway_api.domain.permissions import ApiKey, Scope
+
+USED_EVERY = timedelta(minutes=1)
+"""How often it is written down that a key is in use."""
+
+_PLAIN = ("id", "prefix", "created_at", "provider", "device", "client", "label", "created_by")
+_WHEN = ("expires_at", "last_used_at")
+_unrevoked = sa.select(api_keys).where(api_keys.c.revoked_at.is_(None))
+_by_digest = (
+    _unrevoked.select_from(api_keys.outerjoin(clients, clients.c.code == api_keys.c.client))
+    .where(api_keys.c.digest == sa.bindparam("digest"))
+    .where(sa.or_(api_keys.c.client.is_(None), clients.c.active))
+)
+
+
+class SqlApiKeys:
+    """Keys, as those who come with one need them."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._used: dict[str, datetime] = {}
+
+    async def by_digest(self, digest: str, at: datetime) -> ApiKey | None:
+        row = await ask_one(self._engine, _by_digest, {"digest": digest})
+        key = _key_of(row) if row else None
+        return None if key is None or (key.expires_at is not None and key.expires_at <= at) else key
+
+    async def used(self, key: ApiKey, at: datetime) -> None:
+        seen = max(filter(None, (self._used.get(key.id), key.last_used_at)), default=None)
+        if seen is not None and at - seen < USED_EVERY:
+            return
+        self._used[key.id] = at
+        async with transaction(self._engine) as connection:
+            await connection.execute(sa.update(api_keys).where(api_keys.c.id == key.id).values(last_used_at=at))
+
+    async def of_provider(self, provider: str) -> list[ApiKey]:
+        query = _unrevoked.where(api_keys.c.provider == provider).order_by(api_keys.c.created_at, api_keys.c.id)
+        return [_key_of(row) for row in await ask(self._engine, query)]
+
+    async def listed(self, listing: Listing, scope: Scope) -> Page[ApiKey]:
+        query = _unrevoked if scope.client is None else _unrevoked.where(api_keys.c.client == scope.client)
+        query = asked_for(query, listing, API_KEYS)
+        rows, total = await page_of(self._engine, query, listing)
+        return Page(items=[_key_of(row) for row in rows], total=total, page=listing.page, page_size=listing.page_size)
+
+
+class SqlKeyRack:
+    """Keys, within a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, key: ApiKey, digest: str) -> None:
+        row = {name: getattr(key, name) for name in (*_PLAIN, *_WHEN)}
+        words = msgspec.json.encode(sorted(key.permissions)).decode()
+        try:
+            await self._connection.execute(sa.insert(api_keys).values(**row, permissions=words, digest=digest))
+        except IntegrityError as error:
+            broken = ("client", key.client) if "client" in str(error.orig) else ("provider", key.provider)
+            raise NotFound(broken[0], str(broken[1])) from error
+
+    async def one(self, key: str) -> ApiKey | None:
+        query = _unrevoked.where(api_keys.c.id == key).with_for_update()
+        row = (await self._connection.execute(query)).mappings().one_or_none()
+        return _key_of(row) if row else None
+
+    async def revoke(self, key: str, at: datetime) -> None:
+        await self._connection.execute(sa.update(api_keys).where(api_keys.c.id == key).values(revoked_at=at))
+
+
+def _key_of(row: Mapping[Any, Any]) -> ApiKey:
+    return ApiKey(**{name: row[name] for name in (*_PLAIN, *_WHEN)}, permissions=permissions_of(row["permissions"]))

@@ -1,0 +1,99 @@
+"""API keys: made, shown once, used, revoked."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import uuid4
+
+from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.gateway_api.domain.audit import act_of
+from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
+from caudal.gateway_api.domain.permissions import EVERYWHERE, PUSH, ApiKey, Caller, Permission
+from caudal.gateway_api.handlers.identity import Identity, digest_of, new_secret
+
+KEY_MARK = "caudal_"
+"""What every API key begins with, so that a leaked one is found by who looks for it."""
+
+
+async def create_key(
+    identity: Identity,
+    caller: Caller,
+    label: str,
+    permissions: Iterable[Permission] = PUSH,
+    *,
+    provider: str | None = None,
+    device: str | None = None,
+    client: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key, and its secret, which is told only here.
+
+    Raises:
+        NotFound: there is no such provider or client.
+        Forbidden: the caller may not do all that the key would.
+        InvalidInput: a field cannot be used.
+    """
+    now, secret, wanted = identity.clock.now(), KEY_MARK + new_secret(), frozenset(permissions)
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInput("expires_at", "lies in the past")
+    if not wanted:
+        raise InvalidInput("permissions", "a key needs at least one")
+    if (provider or device) and caller.client is not None:
+        raise Forbidden("keys that hand readings in are made by staff")
+    if not caller.may_grant(wanted, client):
+        raise Forbidden("a key may do no more than who makes it, and for no other client")
+    key = ApiKey(
+        id=uuid4().hex,
+        prefix=secret[: len(KEY_MARK) + 6],
+        created_at=now,
+        provider=provider,
+        device=device,
+        client=client,
+        permissions=wanted,
+        label=label,
+        created_by=caller.name,
+        expires_at=expires_at,
+    )
+    async with identity.store.work() as work:
+        await work.keys.add(key, digest_of(secret))
+        work.audit.record(act_of(caller, now, "create", "api_key", key.id, None, key, client=client))
+    return key, secret
+
+
+async def revoke_key(identity: Identity, caller: Caller, key: str, provider: str | None = None) -> None:
+    """Make a key useless.
+
+    Raises:
+        NotFound: there is no such key within the caller's scope, or it is not this provider's.
+    """
+    now = identity.clock.now()
+    async with identity.store.work() as work:
+        found = await work.keys.one(key)
+        if found is None or not caller.scope.sees(found.client) or provider not in (None, found.provider):
+            raise NotFound("API key", key)
+        await work.keys.revoke(key, now)
+        work.audit.record(act_of(caller, now, "revoke", "api_key", key, found, None, client=found.client))
+
+
+async def keys_of(identity: Identity, provider: str) -> list[ApiKey]:
+    """The keys of a provider that work.
+
+    Raises:
+        NotFound: there is no such provider.
+    """
+    if await identity.catalog.provider(provider, EVERYWHERE) is None:
+        raise NotFound("provider", provider)
+    return await identity.keys.of_provider(provider)
+
+
+async def key_holder(identity: Identity, secret: str) -> ApiKey:
+    """The key with this secret; that it is in use is written down.
+
+    Raises:
+        Unauthorized: there is none that works.
+    """
+    now = identity.clock.now()
+    key = await identity.keys.by_digest(digest_of(secret), now) if secret.startswith(KEY_MARK) else None
+    if key is None:
+        raise Unauthorized("the API key is not valid")
+    await identity.keys.used(key, now)
+    return key

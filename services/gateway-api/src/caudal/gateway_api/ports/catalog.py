@@ -1,0 +1,153 @@
+"""Points, variables and providers, and what is told about them."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from caudal.common.domain.catalog import Point, Provider, Variable
+from caudal.common.ports import Outgoing
+from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.permissions import Scope
+from caudal.gateway_api.ports.identity import Audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One line of the audit log, as it is shown beside the point that it is about."""
+
+    at: datetime
+    who: str
+    action: str
+    """create, change, delete or meter_swap."""
+    kind: str
+    """point, variable or provider."""
+    point: str | None
+    """The point that it is about, if it is about one."""
+    key: str
+    """Code of what changed."""
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class CatalogEdit(Protocol):
+    """One transaction on the catalog: what is changed, recorded and told is committed together."""
+
+    @property
+    def audit(self) -> Audit:
+        """Where what is done is written down."""
+        ...
+
+    async def point(self, code: str) -> Point:
+        """The point, held against other editors.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    async def provider(self, code: str) -> Provider:
+        """The provider, held against other editors.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    async def add_point(self, point: Point, at: datetime) -> None:
+        """Add a point with its variables.
+
+        Raises:
+            Conflict: its code or its device is taken.
+            InvalidInput: there is no such client, or no such provider for it.
+        """
+        ...
+
+    async def put_point(self, point: Point, at: datetime) -> None:
+        """Put a point, with exactly these variables, in the place of the one of its code; raises as `add_point`."""
+        ...
+
+    async def forget_foreign(self, point: str, client: str | None) -> None:
+        """Remove owners and notifications of users of other clients than `client`; staff's stay."""
+        ...
+
+    async def remove_point(self, code: str) -> None:
+        """Remove a point and its variables; its readings stay."""
+        ...
+
+    async def add_provider(self, provider: Provider, at: datetime) -> None:
+        """Add a provider.
+
+        Raises:
+            Conflict: its code is taken.
+        """
+        ...
+
+    async def put_provider(self, provider: Provider, at: datetime) -> None:
+        """Put a provider in the place of the one of its code."""
+        ...
+
+    async def remove_provider(self, code: str) -> None:
+        """Remove a provider and its keys.
+
+        Raises:
+            Conflict: points belong to it.
+        """
+        ...
+
+    async def devices_of(self, provider: str) -> list[tuple[str, str]]:
+        """Code and device of each point of a provider."""
+        ...
+
+    async def tell(self, message: Outgoing, at: datetime) -> None:
+        """Have `message` published once the transaction is committed, whatever crashes in between."""
+        ...
+
+
+class CatalogStore(Protocol):
+    """Points, variables and providers, as their only writer keeps them."""
+
+    def edit(self, scope: Scope) -> AbstractAsyncContextManager[CatalogEdit]:
+        """A transaction on what is within the scope; it commits at the end and rolls back on any error."""
+        ...
+
+    async def point(self, code: str, scope: Scope) -> Point | None:
+        """The point of this code, with its variables."""
+        ...
+
+    async def provider(self, code: str, scope: Scope) -> Provider | None:
+        """The provider of this code."""
+        ...
+
+    async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
+        """A page of points, with their variables."""
+        ...
+
+    async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:
+        """A page of variables, each with the code of its point."""
+        ...
+
+    async def providers(self, scope: Scope, listing: Listing) -> Page[Provider]:
+        """A page of providers."""
+        ...
+
+    async def devices_of(self, point: str) -> list[str]:
+        """Every device that the point has had, oldest first, the present one last."""
+        ...
+
+    async def changes(self, point: str, scope: Scope, listing: Listing) -> Page[Change]:
+        """A page of a point's journal, newest first."""
+        ...
+
+
+class Outbox(Protocol):
+    """Messages committed and not yet published, oldest first."""
+
+    async def pending(self, limit: int) -> list[tuple[int, Outgoing]]:
+        """The next messages, with their numbers."""
+        ...
+
+    async def published(self, numbers: Sequence[int]) -> None:
+        """Forget these."""
+        ...

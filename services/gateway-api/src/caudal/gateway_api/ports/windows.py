@@ -1,0 +1,77 @@
+"""Batch windows: what was handed in, and its folder."""
+
+from collections.abc import AsyncIterator, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that somebody handed in."""
+
+    path: str
+    """Where it is, as the other services see it too."""
+    format: str
+    """csv or parquet."""
+    size: int
+    """Bytes."""
+    uploaded_by: str
+    uploaded_at: datetime
+
+
+class Uploads(Protocol):
+    """What was handed in."""
+
+    async def add(self, upload: Upload) -> None:
+        """Keep an upload."""
+        ...
+
+    async def last(self, uploaded_by: str) -> Upload | None:
+        """The last one of this user."""
+        ...
+
+    async def forget(self, before: datetime, in_use: Set[str]) -> None:
+        """Forget what was handed in before then, but for files of these names."""
+        ...
+
+
+class WindowFiles(Protocol):
+    """The folder of batch windows, which ingest sees too."""
+
+    async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> tuple[Path, str, int]:
+        """Keep a file under a name of our own made from `name`: its path, its format and its size.
+
+        Raises:
+            InvalidInput: it is neither CSV nor Parquet.
+            OutOfSpace: the disk is too full.
+        """
+        ...
+
+    def resolve(self, path: str) -> tuple[Path, str, str]:
+        """The uploaded file that `path` names, its name within the folder, and its format.
+
+        Raises:
+            InvalidInput: it lies outside the folder, or isn't there.
+        """
+        ...
+
+    async def expire(self, before: datetime, in_use: Set[str]) -> int:
+        """Delete what was saved before then, and what lies beside it, but for files of these names; how many went.
+
+        Only what was saved under a name of our own goes.
+        """
+        ...
+
+    async def write_processed(self, columns: Sequence[str], rows: AsyncIterator[Sequence[Sequence[str]]]) -> Path:
+        """Write `processed_window.csv` anew, all or nothing."""
+        ...
+
+
+class Expiring(Protocol):
+    """Something that is kept for a while."""
+
+    async def expire(self, now: datetime, age: timedelta) -> int:
+        """Forget what is older than `age`; how much went."""
+        ...
