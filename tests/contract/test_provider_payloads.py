@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from caudal.common.domain.provider_presets import PROVIDER_PRESETS
@@ -57,6 +58,14 @@ def minutes(outcome: Outcome) -> dict[str, Any]:
 async def test_tago() -> None:
     found = await asked("tago", "tago", {"total": "3grecdi1va"}, authentication={"kind": "header"})
     assert minutes(found) == {"09:50": {"total": False}, "10:00": {"total": "184230"}, "10:05": {"total": 184231}}
+
+
+async def test_values_that_nothing_can_carry_are_told_and_cost_no_other() -> None:
+    found = await asked("tago-odd-values", "tago", {"flow": "q"})
+    assert minutes(found) == {"10:00": {"flow": 12.5}}
+    assert isinstance(found, Answered)
+    assert len(found.unreadable) == 5
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Answered) == found
 
 
 async def test_thethings() -> None:
