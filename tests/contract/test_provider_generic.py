@@ -9,7 +9,8 @@ import pytest
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.ports import Answered, Failed
-from contract.provider_suite import NOW, START, LoginSuite, ProviderSuite, pages_of, readings_in, values_in
+from contract.provider_bench import NOW, START, pages_of, readings_in, values_in
+from contract.provider_suite import LoginSuite, ProviderSuite
 from providers import cases, faults
 from providers.plain import Plain
 

@@ -8,7 +8,8 @@ import pytest
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.ports import Failed
-from contract.provider_suite import NOW, ProviderSuite
+from contract.provider_bench import NOW
+from contract.provider_suite import ProviderSuite
 from providers import cases, faults
 from providers.tago import Tago
 

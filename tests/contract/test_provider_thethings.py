@@ -8,7 +8,8 @@ import httpx
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.ports import NoData
-from contract.provider_suite import NOW, START, ProviderSuite, pages_of, values_in
+from contract.provider_bench import NOW, START, pages_of, values_in
+from contract.provider_suite import ProviderSuite
 from providers import cases
 from providers.thethings import MOST_LIMIT, Thethings
 
