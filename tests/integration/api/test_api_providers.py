@@ -47,7 +47,7 @@ class TestProviders:
 
     async def test_how_it_is_asked_is_there_for_other_services(self, api: ApiHouse) -> None:
         asked = {
-            "api": "generic",
+            "api": "tago",
             "connection": {"base_url": "https://acme.example"},
             "authentication": {"kind": "none"},
         }

@@ -18,6 +18,8 @@ from caudal.cli.local.up import serve
 from caudal.common.domain.errors import CaudalError, Permanent
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+credentials = typer.Typer(help="Secrets of providers, sealed in the database.", no_args_is_help=True)
+app.add_typer(credentials, name="credentials")
 
 USUAL_API_PORT = 8000
 INTERRUPTED = 130
@@ -77,6 +79,12 @@ def migrate(data_dir: DataDir = Path(".caudal")) -> None:
     for service in (PROCESSOR, GATEWAY_API, INGEST):
         if code := delegated.run(service, "migrate", [], data_dir):
             sys.exit(code)
+
+
+@credentials.command(context_settings=PASS_ON)
+def rotate(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Seal every provider's secret again with the newest key; --new-key prints one to be put before the others."""
+    sys.exit(delegated.run(GATEWAY_API, "rotate-credentials", context.args, data_dir))
 
 
 @app.command("rebuild-store", context_settings=PASS_ON)

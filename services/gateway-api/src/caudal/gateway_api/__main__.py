@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from caudal.common.adapters.sealing import new_key as make_key
 from caudal.common.domain.errors import CaudalError
 from caudal.gateway_api import main
 
@@ -23,6 +24,23 @@ def serve(context: typer.Context) -> None:
 def migrate() -> None:
     """Bring gateway-api's tables up to date."""
     asyncio.run(main.bring_up_to_date())
+
+
+@app.command()
+def rotate_credentials(
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Only print a new key, to be put before the others.")
+    ] = False,
+) -> None:
+    """Seal every credential again with the newest key; the older ones can be thrown away after that."""
+    if new_key:
+        typer.echo(make_key())
+        return
+    try:
+        typer.echo(f"{asyncio.run(main.rotate_credentials())} credentials sealed with the newest key")
+    except CaudalError as error:
+        typer.echo(f"Nothing was changed: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

@@ -12,15 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.clock import SystemClock
 from caudal.common.adapters.mqtt import MqttBus
+from caudal.common.adapters.sealing import open_sealer
 from caudal.common.adapters.sql import migrate, open_engine, ping
 from caudal.common.adapters.store import open_store
 from caudal.common.ports import Clock, Publisher, TelemetryStore
 from caudal.common.service import Service, run
-from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
+from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSettings, SqlSettings, StoreSettings
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
+from caudal.gateway_api.adapters.sql_credentials import SqlCredentials, SqlPollingStates
 from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlUsers
 from caudal.gateway_api.adapters.sql_identity_store import SqlIdentityStore
 from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlUploads
@@ -36,6 +38,7 @@ from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.jobs import tell, tidy
 from caudal.gateway_api.entrypoints.mqtt import answers
+from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.figures import Figures
 from caudal.gateway_api.handlers.identity import Identity, ensure_admin
@@ -118,6 +121,8 @@ def furnish(
     catalog, ledger = SqlCatalogStore(engine), SqlLedger(engine)
     repeats, commands = SqlRepeats(engine), SqlCommands(engine)
     once = OnceDesk(repeats, clock)
+    sealer = open_sealer(CredentialSettings(), data_dir)
+    credentials = SqlCredentials(engine, sealer)
     relay = OutboxRelay(SqlOutbox(engine), publisher)
     orders = OrderDesk(commands, publisher, clock)
     windows = WindowDesk(
@@ -130,8 +135,9 @@ def furnish(
     )
     door = Door(
         identity=identity_of(settings, data_dir, engine, clock),
-        catalog=CatalogDesk(catalog, relay, clock),
-        intake=Intake(catalog, once, publisher, clock),
+        catalog=CatalogDesk(catalog, relay, clock, sealer),
+        asking=AskingDesk(catalog, credentials, SqlPollingStates(engine), orders, clock, settings.provider_test_wait_s),
+        intake=Intake(catalog, credentials, once, publisher, clock),
         telemetry=TelemetryDesk(catalog, ledger, orders, publisher, clock, settings.order_wait_s),
         series=SeriesDesk(store, clock, timedelta(days=retention_days)),
         windows=windows,
@@ -190,6 +196,19 @@ async def bring_up_to_date() -> None:
     engine = open_engine(SqlSettings())
     try:
         await migrate(engine, "caudal.gateway_api", VERSION_TABLE)
+    finally:
+        await engine.dispose()
+
+
+async def rotate_credentials() -> int:
+    """Seal every credential again with the newest key; how many.
+
+    Raises:
+        Permanent: one of them cannot be unsealed with any of the keys; nothing was changed.
+    """
+    engine = open_engine(SqlSettings())
+    try:
+        return await SqlCredentials(engine, open_sealer(CredentialSettings(), ServiceSettings().data_dir)).reseal()
     finally:
         await engine.dispose()
 

@@ -31,6 +31,8 @@ class GatewaySettings(Section):
     """How long an answer waits for the processor's before it is 202."""
     window_wait_s: float = Field(default=30.0, ge=0, le=600)
     """How long an answer waits for the loader's before it is 202."""
+    provider_test_wait_s: float = Field(default=30.0, ge=0, le=120)
+    """How long an answer waits for a provider that is tried before it is 202."""
     admin_email: str = "admin@caudal.local"
     """Of the first administrator, made when there is no user yet."""
     admin_password: SecretStr | None = None

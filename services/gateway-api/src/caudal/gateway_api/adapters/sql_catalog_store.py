@@ -22,6 +22,7 @@ from caudal.gateway_api.adapters.sql_scope import SCOPES
 from caudal.gateway_api.adapters.tables import (
     audit_log,
     clients,
+    credentials,
     notification_preferences,
     outbox,
     owners,
@@ -130,7 +131,25 @@ class _SqlCatalogEdit:
         await self._connection.execute(sa.delete(variables).where(variables.c.point == point.code))
         await self._put_variables(point)
 
+    async def put_credentials(
+        self, owner_kind: str, owner: str, sealed: Mapping[str, str | None], at: datetime
+    ) -> None:
+        names = (credentials.c.owner_kind == owner_kind, credentials.c.owner == owner)
+        await self._connection.execute(sa.delete(credentials).where(*names, credentials.c.name.in_(sealed)))
+        rows = [
+            {"owner_kind": owner_kind, "owner": owner, "name": name, "sealed": text, "updated_at": at}
+            for name, text in sealed.items()
+            if text is not None
+        ]
+        if rows:
+            await self._connection.execute(sa.insert(credentials), rows)
+
+    async def _forget_credentials(self, owner_kind: str, owner: str) -> None:
+        own = sa.delete(credentials).where(credentials.c.owner_kind == owner_kind, credentials.c.owner == owner)
+        await self._connection.execute(own)
+
     async def remove_point(self, code: str) -> None:
+        await self._forget_credentials("point", code)
         await self._connection.execute(sa.delete(points).where(points.c.code == code))
 
     async def add_provider(self, provider: Provider, at: datetime) -> None:
@@ -148,6 +167,7 @@ class _SqlCatalogEdit:
         )
 
     async def remove_provider(self, code: str) -> None:
+        await self._forget_credentials("provider", code)
         await self._write(sa.delete(providers).where(providers.c.code == code))
 
     async def devices_of(self, provider: str) -> list[tuple[str, str]]:

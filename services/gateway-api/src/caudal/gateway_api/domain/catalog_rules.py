@@ -11,6 +11,7 @@ from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.mapping import mapping_from
 from caudal.common.domain.payloads.reader import Reader
+from caudal.common.domain.providers import provider_settings
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.merging import refuse_unprintable
@@ -29,6 +30,8 @@ MAX_SAMPLING_MINUTES = 525_600.0
 """A year."""
 MAX_ROWS = 2**31 - 1
 """Of a point's series."""
+MAX_CONNECTION_BYTES = 16_384
+"""Of a connection, and of an authentication, as JSON."""
 
 
 def checked_point(point: Point) -> Point:
@@ -48,6 +51,7 @@ def checked_point(point: Point) -> Point:
     _check_mapping(point.mapping, point.time_zone)
     if not 0 < point.sampling_minutes <= MAX_SAMPLING_MINUTES:
         raise InvalidInput("sampling_minutes", f"must be above 0 and at most {MAX_SAMPLING_MINUTES:.0f}")
+    _check_source(point)
     if point.max_rows is not None and not 1 <= point.max_rows <= MAX_ROWS:
         raise InvalidInput("max_rows", f"must be 1 to {MAX_ROWS}")
     return replace(point, variables=_checked_variables(point.variables))
@@ -97,6 +101,13 @@ def checked_provider(provider: Provider) -> Provider:
     _check_text(provider.name, "name")
     checked_zone(provider.time_zone, "time_zone")
     _check_mapping(provider.mapping, provider.time_zone)
+    for field in ("connection", "authentication"):
+        if len(msgspec.json.encode(getattr(provider, field))) > MAX_CONNECTION_BYTES:
+            raise InvalidInput(field, f"is longer than {MAX_CONNECTION_BYTES} bytes")
+    if provider.api is not None:
+        provider_settings(provider.api, provider.connection, provider.authentication)
+    elif provider.connection or provider.authentication:
+        raise InvalidInput("api", "says which kind of API the connection is to: tago, thethings, thingsboard, generic")
     return provider
 
 
@@ -167,6 +178,21 @@ def _check_place(point: Point) -> None:
 def _check_text(text: str, field: str) -> None:
     if len(text) > MAX_TEXT:
         raise InvalidInput(field, f"has {len(text)} characters; at most {MAX_TEXT}")
+
+
+def _check_source(point: Point) -> None:
+    if point.source is None:
+        return
+    if point.provider is None:
+        raise InvalidInput("source", "needs a provider, who is to be asked")
+    if not 1 <= len(point.source.remote_id) <= MAX_TEXT:
+        raise InvalidInput("source.remote_id", f"has 1 to {MAX_TEXT} characters")
+    if not 1 <= len(point.source.keys) <= MAX_VARIABLES:
+        raise InvalidInput("source.keys", f"names 1 to {MAX_VARIABLES} variables")
+    for code, key in point.source.keys.items():
+        checked_id(code, "source.keys")
+        if not 1 <= len(key) <= MAX_TEXT:
+            raise InvalidInput(f"source.keys.{code}", f"has 1 to {MAX_TEXT} characters")
 
 
 def _check_mapping(mapping: str | Mapping[str, Any] | None, zone: str) -> None:

@@ -82,7 +82,13 @@ KeyEditor = Annotated[Caller, Depends(WhoMay(Permission.KEYS_WRITE))]
 AuditReader = Annotated[Caller, Depends(WhoMay(Permission.AUDIT_READ))]
 
 
-async def _pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:
+async def pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:
+    """The holder of a key that may push.
+
+    Raises:
+        Unauthorized: there is no key, or it does not work.
+        Forbidden: it is for other things.
+    """
     secret = _secret_of(request, key)
     if not secret:
         raise Unauthorized("send the provider's key as `X-API-Key`")
@@ -98,5 +104,5 @@ def _secret_of(request: Request, key: str | None) -> str:
     return key or (credentials.strip() if scheme.lower() == "apikey" else "")
 
 
-PushingProvider = Annotated[ApiKey, Depends(_pushing)]
+PushingProvider = Annotated[ApiKey, Depends(pushing)]
 """A provider with a key that works; whose it is stands in it."""

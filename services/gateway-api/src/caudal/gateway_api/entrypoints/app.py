@@ -13,6 +13,7 @@ from caudal.gateway_api.entrypoints import errors
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, Numbered, SafeHeaders
 from caudal.gateway_api.entrypoints.routes.api_keys import api_keys
+from caudal.gateway_api.entrypoints.routes.asking import asking
 from caudal.gateway_api.entrypoints.routes.audit import audit
 from caudal.gateway_api.entrypoints.routes.auth import auth
 from caudal.gateway_api.entrypoints.routes.points import points
@@ -36,6 +37,7 @@ ROOMS = (
     points,
     variables,
     providers,
+    asking,
     uplink,
     series,
     readings,

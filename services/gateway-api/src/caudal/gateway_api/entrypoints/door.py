@@ -6,6 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.identity import Identity
 from caudal.gateway_api.handlers.intake import Intake
@@ -22,6 +23,7 @@ class Door:
 
     identity: Identity
     catalog: CatalogDesk
+    asking: AskingDesk
     intake: Intake
     telemetry: TelemetryDesk
     series: SeriesDesk

@@ -1,6 +1,6 @@
 """Changing the catalog: each change is recorded, and told to the other services, in the transaction that makes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -25,7 +25,11 @@ from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.handlers.outbox import OutboxRelay
-from caudal.gateway_api.ports import CatalogEdit, CatalogStore
+from caudal.gateway_api.ports import CatalogEdit, CatalogStore, Sealing
+
+Secrets = Mapping[str, str | None]
+"""Name to secret; None: forget it."""
+NONE: Secrets = {}
 
 Owned = TypeVar("Owned", Point, Provider)
 
@@ -37,13 +41,14 @@ class CatalogDesk:
     store: CatalogStore
     relay: OutboxRelay
     clock: Clock
+    sealing: Sealing
 
 
 # ---------------------------------------------------------------- points
 
 
-async def create_point(desk: CatalogDesk, caller: Caller, point: Point) -> Point:
-    """Add a point with its variables.
+async def create_point(desk: CatalogDesk, caller: Caller, point: Point, secrets: Secrets = NONE) -> Point:
+    """Add a point with its variables, and the secrets of its own that its provider asks for.
 
     Raises:
         Conflict: its code or its device is taken.
@@ -53,13 +58,19 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point) -> Point
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_point(point, desk.clock.now())
         _record(desk, edit, caller, "create", point, None, point)
+        await _keep_secrets(desk, edit, caller, point, secrets)
         await _tell(desk, edit, point.device, point.code)
     await desk.relay.deliver_soon()
     return point
 
 
 async def change_point(
-    desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Point], Point], expected: Expected = ANY
+    desk: CatalogDesk,
+    caller: Caller,
+    code: str,
+    change: Callable[[Point], Point],
+    expected: Expected = ANY,
+    secrets: Secrets = NONE,
 ) -> Point:
     """Put `change(point)` in the place of a point; the code stays.
 
@@ -77,6 +88,7 @@ async def change_point(
         if before.client != after.client:
             await edit.forget_foreign(code, after.client)
         _record(desk, edit, caller, "change", after, before, after)
+        await _keep_secrets(desk, edit, caller, after, secrets)
         if before.device != after.device:
             await _tell(desk, edit, before.device, None)
         await _tell(desk, edit, after.device, code)
@@ -188,8 +200,8 @@ async def _edit_variable(
 # ---------------------------------------------------------------- providers
 
 
-async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider) -> Provider:
-    """Add a provider.
+async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider, secrets: Secrets = NONE) -> Provider:
+    """Add a provider, with the secrets that it wants to hear from us.
 
     Raises:
         Conflict: its code is taken.
@@ -199,11 +211,17 @@ async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider)
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_provider(provider, desk.clock.now())
         _record(desk, edit, caller, "create", provider, None, provider)
+        await _keep_secrets(desk, edit, caller, provider, secrets)
     return provider
 
 
 async def change_provider(
-    desk: CatalogDesk, caller: Caller, code: str, change: Callable[[Provider], Provider], expected: Expected = ANY
+    desk: CatalogDesk,
+    caller: Caller,
+    code: str,
+    change: Callable[[Provider], Provider],
+    expected: Expected = ANY,
+    secrets: Secrets = NONE,
 ) -> Provider:
     """Put `change(provider)` in the place of a provider; the code stays. Its points are told as changed.
 
@@ -218,6 +236,7 @@ async def change_provider(
         after = checked_provider(_placed(caller, change(before)))
         await edit.put_provider(after, desk.clock.now())
         _record(desk, edit, caller, "change", after, before, after)
+        await _keep_secrets(desk, edit, caller, after, secrets)
         for point, device in await edit.devices_of(code):
             await _tell(desk, edit, device, point)
     await desk.relay.deliver_soon()
@@ -280,6 +299,27 @@ def _record(
     moved = before is not None and not isinstance(before, Variable) and before.client != of.client
     client = None if moved else of.client
     act = act_of(caller, desk.clock.now(), action, kind, variable or of.code, before, after, client=client, point=point)
+    edit.audit.record(act)
+
+
+async def _keep_secrets(
+    desk: CatalogDesk, edit: CatalogEdit, caller: Caller, of: Point | Provider, secrets: Secrets
+) -> None:
+    """Seal secrets and write down which were set and which forgotten, by name."""
+    if not secrets:
+        return
+    kind, now = "point" if isinstance(of, Point) else "provider", desk.clock.now()
+    sealed = {
+        name: None if secret is None else desk.sealing.seal(f"{kind}/{of.code}/{name}", secret)
+        for name, secret in secrets.items()
+    }
+    await edit.put_credentials(kind, of.code, sealed, now)
+    names = {
+        "set": sorted(name for name, secret in secrets.items() if secret is not None),
+        "forgotten": sorted(name for name, secret in secrets.items() if secret is None),
+    }
+    point = of.code if kind == "point" else None
+    act = act_of(caller, now, "credentials", kind, of.code, None, names, client=of.client, point=point)
     edit.audit.record(act)
 
 

@@ -10,14 +10,17 @@ from caudal.common.bus.messages import Push
 from caudal.common.bus.topics import PROVIDER_PUSH
 from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
-from caudal.gateway_api.domain.errors import Forbidden
-from caudal.gateway_api.domain.permissions import EVERYWHERE, ApiKey
+from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
+from caudal.gateway_api.domain.permissions import EVERYWHERE
 from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
+from caudal.gateway_api.domain.signatures import check_signature
 from caudal.gateway_api.handlers.once import OnceDesk, once
-from caudal.gateway_api.ports import CatalogStore
+from caudal.gateway_api.ports import CatalogStore, Credentials
 
 PUSH_S = 8.0
 """From a whole body to its answer, whatever the broker does."""
+SIGNING_SECRET = "webhook_secret"
+"""Name of the credential with which a provider signs its pushes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,13 @@ class Intake:
     """The ports that taking pushes in needs."""
 
     catalog: CatalogStore
+    credentials: Credentials
     once: OnceDesk
     publisher: Publisher
     clock: Clock
 
 
-async def take_push(intake: Intake, key: ApiKey, provider: str, body: bytes, idempotency_key: str | None) -> str:
+async def take_push(intake: Intake, pusher: str | None, provider: str, body: bytes, idempotency_key: str | None) -> str:
     """Publish a body that a provider pushed; the id of the push, once the broker has acknowledged it.
 
     The same Idempotency-Key with the same body gives the same id and is published once, however many come at once.
@@ -40,7 +44,7 @@ async def take_push(intake: Intake, key: ApiKey, provider: str, body: bytes, ide
         InvalidInput: the body is no JSON, or the Idempotency-Key came with another body before.
         Transient: the broker did not acknowledge in time; nothing is remembered, so trying again is right.
     """
-    await _check_provider(intake, key, provider)
+    await _check_provider(intake, pusher, provider)
     check_json(body)
 
     async def publish(push: str) -> str:
@@ -57,8 +61,22 @@ async def take_push(intake: Intake, key: ApiKey, provider: str, body: bytes, ide
         raise Transient("the broker did not acknowledge the push in time", retry_after_s=5.0) from error
 
 
-async def _check_provider(intake: Intake, key: ApiKey, provider: str) -> None:
-    if key.provider != provider:
+async def check_signer(
+    intake: Intake, provider: str, message_id: str, timestamp: str, signatures: str, *, body: bytes
+) -> None:
+    """Nothing, if `provider` signed this.
+
+    Raises:
+        Unauthorized: it did not, has no secret to sign with, or there is no such provider.
+    """
+    secret = await intake.credentials.secret("provider", provider, SIGNING_SECRET)
+    if secret is None:
+        raise Unauthorized("webhook-signature does not fit the body")
+    check_signature(secret, message_id, timestamp, signatures, body, intake.clock.now())
+
+
+async def _check_provider(intake: Intake, pusher: str | None, provider: str) -> None:
+    if pusher != provider:
         raise Forbidden("this API key is another provider's")
     known = await intake.catalog.provider(provider, EVERYWHERE)
     if known is None or not known.active:

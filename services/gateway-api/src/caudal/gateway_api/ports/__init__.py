@@ -1,5 +1,8 @@
 """What the door needs from elsewhere, named by role."""
 
+from caudal.gateway_api.ports.asking import Credentials as Credentials
+from caudal.gateway_api.ports.asking import PollingStates as PollingStates
+from caudal.gateway_api.ports.asking import Sealing as Sealing
 from caudal.gateway_api.ports.catalog import CatalogEdit as CatalogEdit
 from caudal.gateway_api.ports.catalog import CatalogStore as CatalogStore
 from caudal.gateway_api.ports.catalog import Change as Change

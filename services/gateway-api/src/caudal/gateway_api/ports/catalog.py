@@ -1,6 +1,6 @@
 """Points, variables and providers, and what is told about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,6 +94,12 @@ class CatalogEdit(Protocol):
         Raises:
             Conflict: points belong to it.
         """
+        ...
+
+    async def put_credentials(
+        self, owner_kind: str, owner: str, sealed: Mapping[str, str | None], at: datetime
+    ) -> None:
+        """Keep sealed secrets of a provider or a point by name; None forgets one."""
         ...
 
     async def devices_of(self, provider: str) -> list[tuple[str, str]]:

@@ -14,10 +14,12 @@ from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, list
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.catalog import (
     MeterSwapBody,
+    NewPoint,
     PointBody,
     PointPatch,
     PointVariable,
     PointVariableBody,
+    told,
 )
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point, swap_meter
@@ -35,11 +37,11 @@ async def list_points(
 
 
 @points.post("/api/points/", status_code=201, response_model=PointBody)
-async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body: PointBody) -> Response:
+async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body: NewPoint) -> Response:
     """Add a point, with variables if they are given."""
 
     async def make() -> Response:
-        return shown(await create_point(door.catalog, caller, body.point()), 201)
+        return shown(await create_point(door.catalog, caller, body.point(), told(body.credentials)), 201)
 
     return await create(make)
 
@@ -56,7 +58,7 @@ async def get_point(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
 @points.patch("/api/points/{code}", response_model=PointBody)
 async def patch_point(door: TheDoor, caller: CatalogEditor, code: Id, expected: IfMatch, body: PointPatch) -> Response:
     """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
-    return shown(await change_point(door.catalog, caller, code, body.applied, expected))
+    return shown(await change_point(door.catalog, caller, code, body.applied, expected, told(body.credentials)))
 
 
 @points.delete("/api/points/{code}", status_code=204)

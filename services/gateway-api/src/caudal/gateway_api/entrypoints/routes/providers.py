@@ -13,7 +13,7 @@ from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyAnswer, key_answer, new_key_answer
-from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, ProviderBody, ProviderPatch
+from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, NewProvider, ProviderBody, ProviderPatch, told
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
 from caudal.gateway_api.handlers.keys import create_key, keys_of, revoke_key
@@ -30,11 +30,11 @@ async def list_providers(
 
 
 @providers.post("/api/providers/", status_code=201, response_model=ProviderBody)
-async def add_provider(door: TheDoor, caller: ProviderAdmin, create: Creating, body: ProviderBody) -> Response:
+async def add_provider(door: TheDoor, caller: ProviderAdmin, create: Creating, body: NewProvider) -> Response:
     """Add a provider."""
 
     async def make() -> Response:
-        return shown(await create_provider(door.catalog, caller, body.provider()), 201)
+        return shown(await create_provider(door.catalog, caller, body.provider(), told(body.credentials)), 201)
 
     return await create(make)
 
@@ -53,7 +53,8 @@ async def patch_provider(
     door: TheDoor, caller: ProviderAdmin, code: Id, expected: IfMatch, body: ProviderPatch
 ) -> Response:
     """Change what is named; the rest stays."""
-    return shown(await change_provider(door.catalog, caller, code, body.applied, expected))
+    changed = await change_provider(door.catalog, caller, code, body.applied, expected, told(body.credentials))
+    return shown(changed)
 
 
 @providers.delete("/api/providers/{code}", status_code=204)

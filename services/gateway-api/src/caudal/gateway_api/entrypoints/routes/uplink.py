@@ -3,10 +3,10 @@
 from fastapi import Request, Response
 
 from caudal.gateway_api.domain.errors import UnsupportedMedia
-from caudal.gateway_api.entrypoints.access import PushingProvider
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.once import IdempotencyKey
+from caudal.gateway_api.entrypoints.pushing import Pusher
 from caudal.gateway_api.entrypoints.schemas.common import Id, Problem
 from caudal.gateway_api.entrypoints.schemas.telemetry import PushAnswer
 from caudal.gateway_api.handlers.intake import take_push
@@ -44,7 +44,7 @@ _BODY = {
 async def push(
     door: TheDoor,
     request: Request,
-    key: PushingProvider,
+    pusher: Pusher,
     provider: Id,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -53,4 +53,6 @@ async def push(
     if encoding != "identity":
         raise UnsupportedMedia(f"send the body as it is, not as {encoding[:20]!r}")
     body = await request.body()
-    return answer(PushAnswer(await take_push(door.intake, key, provider, body, idempotency_key)), 202)
+    # What is sent again, by the provider or by somebody who overheard it, has the same id.
+    once_as = request.headers.get("webhook-id") if idempotency_key is None else idempotency_key
+    return answer(PushAnswer(await take_push(door.intake, pusher, provider, body, once_as)), 202)

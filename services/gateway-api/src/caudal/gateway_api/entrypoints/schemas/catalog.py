@@ -1,11 +1,12 @@
 """Points, variables and providers as bodies."""
 
+from collections import abc
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, SecretStr, TypeAdapter
 
 from caudal.common.domain.catalog import (
     Counter,
@@ -39,6 +40,9 @@ Mapping = str | dict[str, Any]
 VariableBody = Annotated[Variable, strictly(Variable)]
 RulesBody = Annotated[Rules, strictly(Rules)]
 SourceBody = Annotated[PointSource, strictly(PointSource)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+Credentials = Annotated[dict[Id, Secret], Field(max_length=16)]
+ChangedCredentials = Annotated[dict[Id, Secret | None], Field(max_length=16)]
 
 TOTALIZER_EXAMPLE: dict[str, Any] = {
     "code": "totalizer",
@@ -63,6 +67,14 @@ POINT_EXAMPLE: dict[str, Any] = {
     "time_zone": "America/Santiago",
     "sampling_minutes": 60,
     "variables": [TOTALIZER_EXAMPLE, {"code": "flow", "type": "flow"}, LEVEL_EXAMPLE],
+}
+PROVIDER_EXAMPLE: dict[str, Any] = {
+    "code": "tdata",
+    "name": "TData",
+    "api": "thingsboard",
+    "connection": {"base_url": "https://api.twindimension.com/tdata/v1"},
+    "authentication": {"kind": "login"},
+    "credentials": {"username": "somebody", "password": "not-a-real-password"},
 }
 
 
@@ -111,7 +123,14 @@ class PointBody(Body):
         """
         if self.status is PointStatus.OFFLINE:
             raise InvalidInput("status", "OFFLINE is set by the system alone")
-        return Point(**{name: getattr(self, name) for name in type(self).model_fields})
+        return Point(**{name: getattr(self, name) for name in PointBody.model_fields})
+
+
+class NewPoint(PointBody):
+    """A point to be made, with secrets of its own if its provider asks for some."""
+
+    credentials: Credentials = Field(default_factory=dict)
+    """Name to secret, such as a device's token; kept sealed and never shown again."""
 
 
 class PointPatch(Body):
@@ -135,6 +154,8 @@ class PointPatch(Body):
     max_rows: Whole | None = None
     source: SourceBody | None = None
     """Replaced as a whole; null: its provider is not asked any more."""
+    credentials: ChangedCredentials | None = None
+    """Name to secret; null forgets it, what is left out stays."""
     rules: dict[str, Any] | None = None
     """Merged into what is there; null: the defaults."""
 
@@ -277,7 +298,16 @@ class ProviderBody(Body):
 
     def provider(self) -> Provider:
         """The provider that this body describes."""
-        return Provider(**{name: getattr(self, name) for name in type(self).model_fields})
+        return Provider(**{name: getattr(self, name) for name in ProviderBody.model_fields})
+
+
+class NewProvider(ProviderBody):
+    """A provider to be made, with what it wants to hear from us."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PROVIDER_EXAMPLE]})
+
+    credentials: Credentials = Field(default_factory=dict)
+    """Name to secret; kept sealed and never shown again. `webhook_secret` is what it signs its pushes with."""
 
 
 class ProviderPatch(Body):
@@ -298,6 +328,8 @@ class ProviderPatch(Body):
     time_zone: str | None = None
     active: Yes | None = None
     testing: Yes | None = None
+    credentials: ChangedCredentials | None = None
+    """Name to secret; null forgets it, what is left out stays."""
 
     def applied(self, provider: Provider) -> Provider:
         """`provider` with these changes, judged like a new one.
@@ -327,5 +359,10 @@ def _plain(entry: Point | Variable | Provider) -> dict[str, Any]:
 
 
 def _set(patch: Body) -> dict[str, Any]:
-    """The fields that the caller named, null included."""
-    return {name: getattr(patch, name) for name in patch.model_fields_set}
+    """The fields that the caller named, null included, but for secrets."""
+    return {name: getattr(patch, name) for name in patch.model_fields_set if name != "credentials"}
+
+
+def told(credentials: abc.Mapping[str, SecretStr | None] | None) -> dict[str, str | None]:
+    """Secrets in plain text, to be sealed."""
+    return {name: secret.get_secret_value() if secret else None for name, secret in (credentials or {}).items()}
