@@ -1,7 +1,7 @@
 """A ledger in memory: a unit works on a copy, and the copy takes the original's place when it commits."""
 
 import copy
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ import msgspec
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.domain.ledger import Row
-from caudal.processor.ports import Entry, Head, RawRecord, Sink
+from caudal.processor.ports import Entry, Head, Letter, RawRecord, Sink
 
 
 @dataclass
@@ -115,11 +115,17 @@ class MemoryLedger:
         self.tables = working
 
     @asynccontextmanager
-    async def outbox(self, sink: Sink, limit: int) -> AsyncIterator[list[Entry]]:
-        oldest = [(id_, entry) for id_, (kind, entry) in self.tables.outbox.items() if kind is sink][:limit]
-        yield [entry for _, entry in oldest]
-        for id_, _ in oldest:
-            del self.tables.outbox[id_]
+    async def outbox(
+        self, sink: Sink, limit: int, besides: Collection[int] = (), forget: Collection[int] = ()
+    ) -> AsyncIterator[list[Letter]]:
+        for number in forget:
+            self.tables.outbox.pop(number, None)
+        letters = [Letter(number, [entry]) for number, (kind, entry) in self.tables.outbox.items() if kind is sink]
+        yield [letter for letter in letters if letter.number not in besides][:limit]
+
+    @asynccontextmanager
+    async def hold(self, sink: Sink) -> AsyncIterator[None]:
+        yield
 
     async def purge_raw(self, received_before: datetime) -> int:
         done = (RawStatus.COMPLETED, RawStatus.SKIPPED)
@@ -140,6 +146,9 @@ class MemoryLedger:
 
     async def points(self) -> list[str]:
         return sorted({point for point, _ in self.tables.rows})
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
 
 
 def _version(record: RawRecord) -> tuple[datetime, str]:

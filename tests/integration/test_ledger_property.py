@@ -32,7 +32,8 @@ from caudal.processor.domain.ledger import digest_of, measured_in, merged
 from caudal.processor.domain.plans import plan_for
 from caudal.processor.domain.weave import Weave
 from caudal.processor.handlers.readings import Desk, keep
-from caudal.processor.handlers.telling import project, publish
+from caudal.processor.handlers.telling import bus_teller, store_teller
+from caudal.processor.ports import Overtaken
 from fakes.memory_ledger import MemoryLedger
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -91,6 +92,7 @@ class MortalLedger:
         self._inner = inner
         self._fate = fate
         self.outbox = inner.outbox
+        self.aclose = inner.aclose
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Any]:
@@ -162,33 +164,55 @@ def deliveries(draw: st.DrawFn) -> tuple[list[RawReading], list[list[RawReading]
     return sent, [batch for batch in batches if batch]
 
 
-async def deliver(ledger: Any, batches: list[list[RawReading]], fate: Fate, world: World) -> None:
+class Replica:
+    """A processor; what it remembers dies with it."""
+
+    def __init__(self, ledger: Any, fate: Fate, world: World) -> None:
+        self._ledger = MortalLedger(ledger, fate)
+        self.desk = Desk(self._ledger, MemoryCatalog([POINT]))
+        self._tellers = (
+            bus_teller(self._ledger, world, lambda: 0.0, lambda: 0),
+            store_teller(self._ledger, world, lambda: 0.0),
+        )
+        for teller in self._tellers:
+            teller.remember_s = 0.0
+
+    async def tell(self) -> int:
+        """One round of both sinks."""
+        return sum([await teller.step() for teller in self._tellers])
+
+    async def die(self) -> None:
+        """Its connections end with it."""
+        await self._ledger.aclose()
+
+
+async def deliver(books: "Books", batches: list[list[RawReading]], fate: Fate, world: World) -> None:
     """Two replicas take turns; what was not acknowledged is delivered again, to the other one."""
-    replicas = [Desk(MortalLedger(ledger, fate), MemoryCatalog([POINT])) for _ in range(2)]
+    replicas = [Replica(books.opened(), fate, world) for _ in range(2)]
     queue = [[bundle(batch)] for batch in batches]
     turn = 0
     while queue:
         turn += 1
         try:
-            await keep(replicas[turn % 2], queue[0])
+            await keep(replicas[turn % 2].desk, queue[0])
             queue.pop(0)
             if turn % 3 == 0:
-                await tell(replicas[turn % 2].ledger, world)
-        except Crash:
+                await replicas[turn % 2].tell()
+        except Overtaken:
             continue
-    await tell_all(replicas[0].ledger, world)
+        except Crash:
+            await replicas[turn % 2].die()
+            replicas[turn % 2] = Replica(books.opened(), fate, world)
+    await replicas[1].die()
+    await tell_all(replicas[0])
+    await replicas[0].die()
 
 
-async def tell(ledger: Any, world: World) -> int:
-    """One round of both sinks."""
-    return await publish(ledger, world) + await project(ledger, world)
-
-
-async def tell_all(ledger: Any, world: World) -> None:
+async def tell_all(replica: Replica) -> None:
     """Rounds until nothing is left, through crashes."""
     while True:
         try:
-            if not await tell(ledger, world):
+            if not await replica.tell():
                 return
         except Crash:
             continue
@@ -202,8 +226,12 @@ def bundle(batch: Sequence[RawReading]) -> RawReadings:
 class Books(Protocol):
     """A ledger that can be emptied, and compared byte for byte."""
 
-    async def fresh(self) -> Any:
-        """The ledger, empty."""
+    async def empty(self) -> None:
+        """Forget all."""
+        ...
+
+    def opened(self) -> Any:
+        """The ledger, as another replica opens it."""
         ...
 
     async def dump(self) -> Any:
@@ -214,8 +242,10 @@ class Books(Protocol):
 class MemoryBooks(Books):
     """In memory."""
 
-    async def fresh(self) -> Any:
+    async def empty(self) -> None:
         self._ledger = MemoryLedger()
+
+    def opened(self) -> Any:
         return self._ledger
 
     async def dump(self) -> Any:
@@ -229,18 +259,19 @@ class SqlBooks(Books):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._ledger = SqlLedger(engine)
 
     async def close(self) -> None:
-        """Give back the ledger's connections."""
-        await self._ledger.aclose()
+        """Give back the connections."""
         await self._engine.dispose()
 
-    async def fresh(self) -> Any:
+    async def empty(self) -> None:
         async with self._engine.begin() as connection:
             for table in TABLES:
                 await connection.execute(text(f"delete from {table}"))
-        return self._ledger
+
+    def opened(self) -> Any:
+        """Each believes that it is alone, as two do while one takes the other's place."""
+        return SqlLedger(self._engine, is_alone=True)
 
     async def dump(self) -> Any:
         async with self._engine.connect() as connection:
@@ -286,11 +317,13 @@ async def check(books: Books, sent: list[RawReading], batches: list[list[RawRead
     """Deliver in order and at peace, then in disorder and through crashes; compare with one another and the oracle."""
     calm = World(Fate([]))
     in_order = sorted(sent, key=lambda reading: (reading.measured_at, reading.received_at))
-    await deliver(await books.fresh(), [[reading] for reading in in_order], Fate([]), calm)
+    await books.empty()
+    await deliver(books, [[reading] for reading in in_order], Fate([]), calm)
     expected = await books.dump()
     fate = Fate(crashes)
     stormy = World(fate)
-    await deliver(await books.fresh(), batches, fate, stormy)
+    await books.empty()
+    await deliver(books, batches, fate, stormy)
     assert await books.dump() == expected
     processed = from_scratch(sent)
     assert stormy.heard == calm.heard == processed

@@ -23,10 +23,11 @@ from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.common.testing.memory_store import MemoryStore
 from caudal.processor.adapters.sql_ledger import SqlLedger
+from caudal.processor.adapters.statements import COPIED_FROM
 from caudal.processor.handlers.readings import Desk, claim, fold_again, keep
-from caudal.processor.handlers.telling import project, publish
+from caudal.processor.handlers.telling import BUS_REMEMBERS_S, Teller, bus_teller, store_teller
 from caudal.processor.handlers.upkeep import cap, keep_rejected, mark_replayed, rebuild, tidy
-from caudal.processor.ports import Sink
+from caudal.processor.ports import Overtaken, Sink
 
 NOW = datetime(2026, 3, 30, tzinfo=UTC)
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -54,6 +55,7 @@ class Listener:
     """A bus that keeps what is said."""
 
     def __init__(self) -> None:
+        self.incarnation = 1
         self.processed: list[ProcessedReadings] = []
         self.alerts: list[Alert] = []
 
@@ -94,6 +96,21 @@ def desk(ledger: SqlLedger, catalog: MemoryCatalog) -> Desk:
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore(timedelta(days=90), FakeClock(NOW))
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def to_bus(ledger: SqlLedger, listener: Listener) -> Teller:
+    return bus_teller(ledger, listener, lambda: 0.0, lambda: listener.incarnation)
+
+
+@pytest.fixture
+def to_store(ledger: SqlLedger, store: MemoryStore) -> Teller:
+    return store_teller(ledger, store, lambda: 0.0)
 
 
 async def totals(ledger: SqlLedger, code: str = "WELL-1") -> list[float | None]:
@@ -138,35 +155,38 @@ async def test_values_of_one_instant_are_merged_by_variable(
     assert {code: value.value for code, value in row.processed.items()} == {"total": 1, "flow": 7.5}
 
 
-async def test_what_is_told_of_a_correction_is_an_amendment(desk: Desk, ledger: SqlLedger) -> None:
-    listener = Listener()
+async def test_what_is_told_of_a_correction_is_an_amendment(
+    desk: Desk, ledger: SqlLedger, to_bus: Teller, listener: Listener
+) -> None:
     await keep(desk, [bundle(reading(0, total=1000), reading(1, total=0))])
-    await publish(ledger, listener)
+    await to_bus.step()
     await keep(desk, [bundle(reading(2, total=1100))])
-    await publish(ledger, listener)
+    await to_bus.step()
     first, second = listener.processed
     assert [r.amends for r in first.readings] == [False, False]
     assert [(r.measured_at, r.amends) for r in second.readings] == [(START + HOUR, True), (START + 2 * HOUR, False)]
     assert second.readings[0].values["total"].flags == [Flag.GLITCH]
 
 
-async def test_an_alert_is_raised_once_with_an_id_of_its_own(desk: Desk, ledger: SqlLedger) -> None:
-    listener = Listener()
+async def test_an_alert_is_raised_once_with_an_id_of_its_own(
+    desk: Desk, ledger: SqlLedger, to_bus: Teller, listener: Listener
+) -> None:
     await keep(desk, [bundle(reading(0, total=1000), reading(1, total=50), reading(2, total=60))])
     await keep(desk, [bundle(reading(1, received=8, total=50))])
-    await publish(ledger, listener)
+    await to_bus.step()
     assert [(alert.rule, alert.measured_at) for alert in listener.alerts] == [("ZERO_TOTAL_RESET", START + HOUR)]
     assert listener.alerts[0].id == f"WELL-1/total/ZERO_TOTAL_RESET/{(START + HOUR).isoformat()}"
 
 
-async def test_a_fall_is_an_alert_only_once_it_is_confirmed(desk: Desk, ledger: SqlLedger) -> None:
-    listener = Listener()
+async def test_a_fall_is_an_alert_only_once_it_is_confirmed(
+    desk: Desk, ledger: SqlLedger, to_bus: Teller, listener: Listener
+) -> None:
     for hour, count in enumerate([1000, 0, 1100, 40]):
         await keep(desk, [bundle(reading(hour, total=count))])
-        await publish(ledger, listener)
+        await to_bus.step()
     assert listener.alerts == []
     await keep(desk, [bundle(reading(4, total=60))])
-    await publish(ledger, listener)
+    await to_bus.step()
     assert [(alert.rule, alert.measured_at) for alert in listener.alerts] == [("ZERO_TOTAL_RESET", START + 3 * HOUR)]
 
 
@@ -237,30 +257,98 @@ async def test_folding_a_point_that_is_not_there_says_so(desk: Desk) -> None:
         await fold_again(desk, "WELL-9")
 
 
-async def test_nothing_is_forgotten_when_the_sink_is_away(desk: Desk, ledger: SqlLedger, store: MemoryStore) -> None:
+async def test_nothing_is_forgotten_when_the_sink_is_away(
+    desk: Desk, ledger: SqlLedger, store: MemoryStore, to_store: Teller
+) -> None:
     class Away:
         async def write(self, rows: Sequence[SeriesRow]) -> None:
             raise Transient("away")
 
     await keep(desk, [bundle(reading(0, total=100))])
     with pytest.raises(Transient):
-        await project(ledger, Away())
-    assert await project(ledger, store) == 1
-    assert await project(ledger, store) == 0
+        await store_teller(ledger, Away(), lambda: 0.0).step()
+    assert await to_store.step() == 1
+    assert await to_store.step() == 0
 
 
-async def test_a_sink_is_told_by_one_at_a_time(desk: Desk, ledger: SqlLedger) -> None:
+async def test_a_sink_is_told_by_one_at_a_time(desk: Desk, ledger: SqlLedger, engine: AsyncEngine) -> None:
     await keep(desk, [bundle(reading(0, total=100))])
-    async with ledger.outbox(Sink.BUS, 10) as mine, ledger.outbox(Sink.BUS, 10) as theirs:
+    async with (
+        aclosing(SqlLedger(engine)) as another,
+        ledger.outbox(Sink.BUS, 10) as mine,
+        another.outbox(Sink.BUS, 10) as theirs,
+    ):
         assert len(mine) == 1
         assert theirs == []
 
 
-async def test_the_projection_can_be_dropped_and_rebuilt(desk: Desk, ledger: SqlLedger, store: MemoryStore) -> None:
+async def test_who_dies_lets_go_of_the_outbox(desk: Desk, ledger: SqlLedger, engine: AsyncEngine) -> None:
+    await keep(desk, [bundle(reading(0, total=100))])
+    async with aclosing(SqlLedger(engine)) as another:
+        async with ledger.outbox(Sink.BUS, 10):
+            pass
+        await ledger.aclose()
+        async with another.outbox(Sink.BUS, 10) as theirs:
+            assert len(theirs) == 1
+
+
+async def test_what_was_told_is_told_again_to_a_broker_that_may_have_forgotten_it(
+    desk: Desk, ledger: SqlLedger, listener: Listener, engine: AsyncEngine
+) -> None:
+    seconds = 0.0
+    teller = bus_teller(ledger, listener, lambda: seconds, lambda: listener.incarnation)
+    await keep(desk, [bundle(reading(0, total=100))])
+    assert await teller.step() == 1
+    seconds = BUS_REMEMBERS_S / 2
+    await keep(desk, [bundle(reading(1, total=200))])
+    assert await teller.step() == 1
+    seconds = BUS_REMEMBERS_S
+    assert await teller.step() == 0
+    listener.incarnation += 1
+    assert await teller.step() == 1
+    hours = [(message.readings[0].measured_at - START) // HOUR for message in listener.processed]
+    assert hours == [0, 1, 1]
+    seconds = 3 * BUS_REMEMBERS_S
+    assert await teller.step() == 0
+    async with engine.connect() as connection:
+        left = await connection.execute(text("select count(*) from processor_outbox where sink = 'bus'"))
+        assert left.scalar_one() == 0
+
+
+async def test_a_ledger_that_remembers_finds_out_that_another_was_faster(
+    catalog: MemoryCatalog, engine: AsyncEngine
+) -> None:
+    async with (
+        aclosing(SqlLedger(engine, is_alone=True)) as first,
+        aclosing(SqlLedger(engine, is_alone=True)) as second,
+    ):
+        await keep(Desk(first, catalog), [bundle(reading(0, total=1000))])
+        await keep(Desk(second, catalog), [bundle(reading(1, total=1100))])
+        late = [bundle(reading(0.5, total=1050))]
+        if engine.dialect.name == "postgresql":
+            with pytest.raises(Overtaken):
+                await keep(Desk(first, catalog), late)
+        await keep(Desk(first, catalog), late)
+        await keep(Desk(first, catalog), [bundle(reading(2, total=1200))])
+        assert await totals(second) == [10.0, 10.5, 11.0, 12.0]
+
+
+async def test_many_readings_at_once_are_kept_like_few(desk: Desk, ledger: SqlLedger, engine: AsyncEngine) -> None:
+    """Many take another way into the database."""
+    many = [reading(hour, total=1000 + hour) for hour in range(3 * COPIED_FROM)]
+    for readings in (many[: 2 * COPIED_FROM], many[COPIED_FROM:], many):
+        await keep(desk, [bundle(*readings)])
+    assert await totals(ledger) == [(1000 + hour) / 100 for hour in range(3 * COPIED_FROM)]
+    assert await statuses(engine) == {"COMPLETED": 3 * COPIED_FROM}
+
+
+async def test_the_projection_can_be_dropped_and_rebuilt(
+    desk: Desk, ledger: SqlLedger, store: MemoryStore, to_store: Teller
+) -> None:
     await keep(
         desk, [bundle(reading(0, total=1000), reading(1, total=0), reading(2, total=-999), reading(3, total=1100))]
     )
-    await project(ledger, store)
+    await to_store.step()
     before = [row async for row in store.rows("WELL-1")]
     await store.drop()
     assert [progress async for progress in rebuild(ledger, store)] == [("WELL-1", 4)]
@@ -297,11 +385,11 @@ async def test_a_crowded_unit_of_a_window_loses_what_is_older_than_7_days(
 
 
 async def test_a_point_is_capped_only_if_it_says_so(
-    desk: Desk, ledger: SqlLedger, catalog: MemoryCatalog, store: MemoryStore
+    desk: Desk, ledger: SqlLedger, catalog: MemoryCatalog, store: MemoryStore, to_store: Teller
 ) -> None:
     now = START + timedelta(hours=300)
     await keep(desk, [bundle(*(reading(hour, total=hour) for hour in range(300)))])
-    while await project(ledger, store):
+    while await to_store.step():
         pass
     assert await cap(ledger, catalog, store, 10, now) == 0
     catalog.put(point(max_rows=10))

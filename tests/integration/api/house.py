@@ -1,5 +1,6 @@
 """The API with everything behind it that is fast: a real database, and memory for the bus and the store."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from caudal.gateway_api.main import VERSION_TABLE, House, furnish
 from caudal.gateway_api.settings import GatewaySettings
 from caudal.processor.adapters.sql_ledger import SqlLedger
 from caudal.processor.handlers.readings import Desk, keep
-from caudal.processor.handlers.telling import project
+from caudal.processor.handlers.telling import store_teller
 from caudal.processor.handlers.upkeep import keep_rejected
 
 Headers = dict[str, str] | dict[bytes, bytes]
@@ -166,7 +167,8 @@ class ApiHouse:
         )
         async with aclosing(SqlLedger(self.engine)) as ledger:
             await keep(Desk(ledger, SqlCatalog(self.engine)), [bundle])
-            while await project(ledger, self.store):
+            teller = store_teller(ledger, self.store, time.monotonic)
+            while await teller.step():
                 pass
 
     async def reject(self, *rejected: Rejected) -> None:

@@ -21,6 +21,7 @@ Parts start in this order and stop in the reverse. One that has an application o
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -127,6 +128,7 @@ class Service:
                 self._serve_health()
             for part in self._parts:
                 part.start(self._on_failure)
+            _spare_the_collector()
             _log.info("started", parts=[part.name for part in self._parts])
             await self._ending.wait()
         except Exception:  # noqa: BLE001 - whatever it is, what has been opened is closed in order
@@ -182,6 +184,17 @@ async def _until_signalled(name: str, settings: ServiceSettings, build: Callable
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.end)
     return await service.run(build)
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector look less often, and not at what was there at the start.
+
+    A batch makes tens of thousands of small objects that die by their reference counts; the collector's searches
+    for cycles among them cost a third of the processor's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _end_at_the_latest() -> None:

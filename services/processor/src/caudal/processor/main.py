@@ -1,5 +1,6 @@
 """The composition root: what the processor is made of."""
 
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
@@ -18,7 +19,7 @@ from caudal.processor.adapters.sql_ledger import SqlLedger
 from caudal.processor.entrypoints.bus import BusEntrypoint
 from caudal.processor.entrypoints.loops import Relay, every
 from caudal.processor.handlers.readings import Desk
-from caudal.processor.handlers.telling import project, publish
+from caudal.processor.handlers.telling import bus_teller, store_teller
 from caudal.processor.handlers.upkeep import cap, rebuild, tidy
 from caudal.processor.settings import ProcessorSettings
 
@@ -41,21 +42,25 @@ async def build(service: Service) -> None:
     stack = AsyncExitStack()
     store = await stack.enter_async_context(open_store(StoreSettings(), clock))
     service.part("store", check=store.ping, stop=stack.aclose)
-    ledger, catalog = SqlLedger(engine), CachedCatalog(SqlCatalog(engine))
+    ledger, catalog = SqlLedger(engine, is_alone=not mqtt.mqtt_shared), CachedCatalog(SqlCatalog(engine))
     service.part("ledger", stop=ledger.aclose)
 
     async def put_away(delivery: Delivery, reason: str) -> None:
         await entrypoint.put_away(delivery, reason)
 
     bus = MqttBus(mqtt, NAME, on_poison=put_away, metrics=service.bus_metrics)
-    projection = Relay("store", partial(project, ledger, store), told, settings.store_linger_s)
-    events = Relay("bus", partial(publish, ledger, bus), told, settings.events_linger_s)
+    to_store = store_teller(ledger, store, time.monotonic)
+    to_bus = bus_teller(ledger, bus, time.monotonic, bus.incarnation)
+    projection = Relay("store", to_store.step, told, settings.store_linger_s)
+    events = Relay("bus", to_bus.step, told, settings.events_linger_s)
 
     def nudge() -> None:
         projection.nudge()
         events.nudge()
 
-    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge)
+    # SQLite has one writer at a time anyway.
+    lanes = settings.lanes if engine.dialect.name == "postgresql" else 1
+    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge, lanes)
     for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
         bus.subscribe(subscription)
 

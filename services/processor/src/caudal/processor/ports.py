@@ -1,6 +1,6 @@
 """What the processor needs of the world, named by role."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from caudal.common.bus.messages import RawReading, Rejected
+from caudal.common.domain.errors import Transient
 from caudal.common.domain.readings import Inlet, RawStatus
 from caudal.common.ports import Outgoing, SeriesRow
 from caudal.processor.domain.fold import PointState
@@ -38,6 +39,13 @@ class RawRecord(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Overtaken(Transient):
+    """Another replica moved a point's ledger on; nothing of the unit was kept, and it can be done again at once."""
+
+    def __init__(self, points: Sequence[str]) -> None:
+        super().__init__(f"another replica was faster at {', '.join(points)[:200]}", retry_after_s=0.0)
+
+
 class Sink(StrEnum):
     """Where an outbox entry goes."""
 
@@ -52,11 +60,21 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     rows: list[SeriesRow] = []
 
 
+class Letter(msgspec.Struct, frozen=True):
+    """Entries of the outbox that one batch left there for one sink."""
+
+    number: int
+    entries: list[Entry]
+
+
 class LedgerUnit(Protocol):
     """One transaction on the ledger: all of it is committed, or none."""
 
     async def lock(self, points: Sequence[str]) -> dict[str, Head]:
-        """Keep other replicas off these points until the end; where the ledger of each ends, if it has rows."""
+        """Keep other replicas off these points until the end; where the ledger of each ends, if it has rows.
+
+        A ledger that remembers may only find out at the end that another replica was faster: `Overtaken`.
+        """
         ...
 
     async def row_before(self, point: str, at: datetime) -> Row | None:
@@ -121,18 +139,29 @@ class Ledger(Protocol):
         """A transaction; commits at the end, rolls back on any error.
 
         Raises:
+            Overtaken: another replica was faster; nothing was kept.
             Transient: the database is away.
         """
         ...
 
-    def outbox(self, sink: Sink, limit: int) -> AbstractAsyncContextManager[list[Entry]]:
-        """Some of the oldest entries of a sink; they are forgotten when the block ends without error.
+    def outbox(
+        self, sink: Sink, limit: int, besides: Collection[int] = (), forget: Collection[int] = ()
+    ) -> AbstractAsyncContextManager[list[Letter]]:
+        """Some of the oldest letters of a sink, oldest first, but those numbered in `besides`; held while in the block.
 
         Only one replica at a time holds a sink's outbox, so that of two versions of a row the newer is told last;
-        the others get an empty list.
+        the others get an empty list. Letters stay until a later call says to `forget` them.
 
         Raises:
             Transient: the database is away.
+        """
+        ...
+
+    def hold(self, sink: Sink) -> AbstractAsyncContextManager[None]:
+        """Keep everybody from telling this sink; waits a while for who is at it.
+
+        Raises:
+            Transient: the database is away, or somebody does not let go.
         """
         ...
 

@@ -16,6 +16,8 @@ class ProcessorSettings(Section):
     """How often old raw payloads are forgotten."""
     linger_s: float = Field(default=0.015, ge=0, le=1)
     """How long the first reading of a batch waits for more: latency against commits per second."""
+    lanes: int = Field(default=2, ge=1, le=8)
+    """Transactions at once on PostgreSQL, when much comes at a time."""
     events_linger_s: float = Field(default=0.002, ge=0, le=1)
     """How long events wait for those of the next batch."""
     store_linger_s: float = Field(default=0.01, ge=0, le=1)

@@ -1,6 +1,6 @@
 """`SqlLedger`: the ledger in SQLite or PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import HeldConnections, reading, transaction
 from caudal.common.domain.readings import RawStatus
-from caudal.processor.adapters.outboxes import postgres_outbox, sqlite_outbox
+from caudal.processor.adapters.execution import PostgresExecution, RememberedHeads, SqliteExecution
+from caudal.processor.adapters.outboxes import Outbox, PostgresOutbox, SqliteOutbox
 from caudal.processor.adapters.sql_unit import SqlLedgerUnit
-from caudal.processor.adapters.statements import PostgresExecute, SqliteExecute
-from caudal.processor.adapters.tables import OUTBOX, RAW, ROWS, WINDOW_ROWS
-from caudal.processor.ports import Entry, LedgerUnit, Sink
+from caudal.processor.adapters.tables import RAW, ROWS, WINDOW_ROWS
+from caudal.processor.ports import LedgerUnit, Letter, Sink
 
 _IN_LEDGER = (RawStatus.COMPLETED, RawStatus.SKIPPED)
 PURGED_AT_ONCE = 5000
@@ -22,12 +22,19 @@ PURGED_AT_ONCE = 5000
 class SqlLedger:
     """See `ports.Ledger`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, is_alone: bool = False) -> None:
+        """`is_alone`: no other replica is meant to write; heads are remembered then, and only confirmed."""
         self._engine = engine
-        self._held = HeldConnections(engine) if engine.dialect.name == "postgresql" else None
+        self._remembered = RememberedHeads(is_alone)
+        is_postgres = engine.dialect.name == "postgresql"
+        self._held = HeldConnections(engine) if is_postgres else None
+        outbox = PostgresOutbox if is_postgres else SqliteOutbox
+        self._outboxes: dict[Sink, Outbox] = {sink: outbox(engine, sink) for sink in Sink}
 
     async def aclose(self) -> None:
         """Give back what is held of the database."""
+        for outbox in self._outboxes.values():
+            await outbox.aclose()
         if self._held:
             await self._held.aclose()
 
@@ -35,19 +42,25 @@ class SqlLedger:
     async def unit(self) -> AsyncIterator[LedgerUnit]:
         """A transaction; commits at the end, rolls back on any error."""
         if self._held:
-            async with self._held.transaction() as (connection, driver):
-                unit = SqlLedgerUnit(connection, PostgresExecute(driver))
+            async with self._held.connection() as (connection, driver):
+                unit = SqlLedgerUnit(connection, PostgresExecution(driver, self._remembered))
                 yield unit
-                await unit.flush()
+                await unit.commit()
         else:
             async with transaction(self._engine) as connection:
-                unit = SqlLedgerUnit(connection, SqliteExecute(connection))
+                unit = SqlLedgerUnit(connection, SqliteExecution(connection))
                 yield unit
-                await unit.flush()
+                await unit.commit()
 
-    def outbox(self, sink: Sink, limit: int) -> AbstractAsyncContextManager[list[Entry]]:
-        """Some of the oldest entries of a sink, held by one replica at a time, forgotten when the block ends well."""
-        return postgres_outbox(self._held, sink, limit) if self._held else sqlite_outbox(self._engine, sink, limit)
+    def outbox(
+        self, sink: Sink, limit: int, besides: Collection[int] = (), forget: Collection[int] = ()
+    ) -> AbstractAsyncContextManager[list[Letter]]:
+        """Some of the oldest letters of a sink, held by one replica at a time."""
+        return self._outboxes[sink].letters(limit, besides, forget)
+
+    def hold(self, sink: Sink) -> AbstractAsyncContextManager[None]:
+        """Keep everybody from telling this sink."""
+        return self._outboxes[sink].held()
 
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""
@@ -81,9 +94,3 @@ class SqlLedger:
         """All points that have rows."""
         async with reading(self._engine) as connection:
             return list((await connection.execute(select(ROWS.c.point).distinct().order_by(ROWS.c.point))).scalars())
-
-    async def backlog(self) -> dict[str, int]:
-        """Entries of the outbox by sink: what the world has yet to be told."""
-        async with reading(self._engine) as connection:
-            counted = await connection.execute(select(OUTBOX.c.sink, func.count()).group_by(OUTBOX.c.sink))
-            return dict(counted.tuples().all())

@@ -12,7 +12,7 @@ from caudal.common.bus import topics
 from caudal.common.bus.codec import decode, encode
 from caudal.common.bus.messages import Command, RawReadings, Rejected, Result
 from caudal.common.bus.rejections import rejected_delivery
-from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.common.domain.errors import InvalidInput, NotFound, Transient
 from caudal.common.domain.ids import is_id
 from caudal.common.domain.series import END_OF_TIME, FIRST_INSTANT
 from caudal.common.ports import Clock, Delivery, Outgoing, Publisher, Subscription
@@ -25,6 +25,8 @@ READINGS_AT_ONCE = 2000
 """Readings of one transaction, give or take a bundle: a thousand messages may hold a hundred times as many."""
 COMMANDS_AT_ONCE = 100
 """Orders carried out before any of them is acknowledged: after a crash all of them are carried out again."""
+LANE_READINGS = 500
+"""So many readings are worth a transaction of their own beside another."""
 
 _log = structlog.get_logger(__name__)
 
@@ -55,13 +57,21 @@ class BusEntrypoint:
     """What the processor does with what it hears."""
 
     def __init__(
-        self, desk: Desk, catalog: ForgetfulCatalog, publisher: Publisher, clock: Clock, nudge: Callable[[], None]
+        self,
+        desk: Desk,
+        catalog: ForgetfulCatalog,
+        publisher: Publisher,
+        clock: Clock,
+        nudge: Callable[[], None],
+        lanes: int = 1,
     ) -> None:
         self._desk = desk
         self._catalog = catalog
         self._publisher = publisher
         self._clock = clock
         self._nudge = nudge
+        self._lanes = lanes
+        """Transactions at once, where there is much: one is folded while the database writes the other."""
         self._catalog_in_use = asyncio.Lock()
         """A batch that still believes a device unknown must be committed before the device is claimed."""
 
@@ -91,9 +101,17 @@ class BusEntrypoint:
                 refused.append(rejected_delivery(delivery, error.reason, self._clock.now(), error.field))
         if refused:
             await keep_rejected(self._desk.ledger, refused)
+        async with self._catalog_in_use:
+            lanes = [self._keep(lane) for lane in _lanes(bundles, self._lanes)]
+            outcomes = await asyncio.gather(*lanes, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if failures:
+            # One that is worth another try comes first: what is wrong with the rest shows then, too.
+            raise next((failure for failure in failures if isinstance(failure, Transient)), failures[0])
+
+    async def _keep(self, bundles: Sequence[RawReadings]) -> None:
         for some in _in_parts(bundles):
-            async with self._catalog_in_use:
-                await keep(self._desk, some)
+            await keep(self._desk, some)
             self._nudge()
 
     async def take_rejected(self, deliveries: Sequence[Delivery]) -> None:
@@ -159,6 +177,19 @@ class BusEntrypoint:
             return rejected_delivery(delivery, error.reason, self._clock.now(), error.field)
 
 
+def _lanes(bundles: Sequence[RawReadings], at_most: int) -> list[list[RawReadings]]:
+    """Bundles dealt out so that what is of one device stays together, in order, and no lane is a small one."""
+    readings = sum(len(bundle.readings) for bundle in bundles)
+    lanes: list[list[RawReadings]] = [[] for _ in range(max(1, min(at_most, readings // LANE_READINGS)))]
+    loads = [0] * len(lanes)
+    lane_of: dict[str, int] = {}
+    for bundle in bundles:
+        lane = lane_of.setdefault(bundle.device, loads.index(min(loads)))
+        lanes[lane].append(bundle)
+        loads[lane] += len(bundle.readings)
+    return lanes
+
+
 def _in_parts(bundles: Sequence[RawReadings]) -> Iterator[list[RawReadings]]:
     """Bundles in order, in parts that one transaction can hold."""
     part: list[RawReadings] = []
@@ -180,11 +211,13 @@ def _raw_readings(delivery: Delivery) -> RawReadings:
         raise InvalidInput("device", f"{bundle.device[:80]!r} is not that of the topic")
     if not bundle.readings:
         raise InvalidInput("readings", "holds none")
+    codes: set[str] = set()
     for reading in bundle.readings:
         _check_time("measured_at", reading.measured_at)
         _check_time("received_at", reading.received_at)
         _check_time("logged_at", reading.logged_at)
-    for code in _codes(bundle):
+        codes.update(reading.values, reading.problems)
+    for code in codes:
         if not is_id(code):
             raise InvalidInput("values", f"{code[:80]!r} is no variable code: 1 to 64 of A-Z a-z 0-9 _ -")
     return bundle
@@ -195,12 +228,6 @@ def _command(delivery: Delivery) -> tuple[str, Command]:
     if ids is None:
         raise InvalidInput("topic", "names no device")
     return ids["device"], decode(delivery.payload, Command)
-
-
-def _codes(bundle: RawReadings) -> Iterator[str]:
-    for reading in bundle.readings:
-        yield from reading.values
-        yield from reading.problems
 
 
 def _check_time(field: str, at: datetime | None) -> None:

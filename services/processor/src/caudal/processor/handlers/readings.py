@@ -141,7 +141,7 @@ async def _take_in(
     for record in records:
         if brought := measured_in(record.reading, record.id):
             at = record.reading.measured_at
-            delivered[at] = merged(delivered.get(at, {}), brought)
+            delivered[at] = merged(delivered[at], brought) if at in delivered else brought
     woven = await Weaver(unit, point, desk.plan(point), head).weave(delivered)
     await unit.supersede(sorted(woven.superseded), SUPERSEDED)
     known = {variable.code for variable in point.variables}

@@ -52,7 +52,7 @@ async def rebuild(ledger: Ledger, store: TelemetryStore) -> AsyncIterator[tuple[
 
     The outbox of the store is held meanwhile, so that nothing newer is overwritten by what was read before.
     """
-    async with ledger.outbox(Sink.STORE, 0):
+    async with ledger.hold(Sink.STORE):
         for point in await ledger.points():
             await store.drop(point)
             cursor = BEGINNING

@@ -95,6 +95,10 @@ class MqttBus:
         await connection.window.publish(messages)
         self._metrics.published(len(messages))
 
+    def incarnation(self) -> int:
+        """Which connection publishes; another one may lead to a broker that was killed and has forgotten something."""
+        return self._publisher.connections
+
     async def connected(self) -> None:
         """Return once the publisher and every subscription are connected and subscribed."""
         for link in self._links():

@@ -37,6 +37,8 @@ class Link:
     def __init__(self, session: str, dialer: "Dialer", subscription: Subscription | None, metrics: BusMetrics) -> None:
         self.session = session
         self.trouble = "not connected yet"
+        self.connections = 0
+        """How often it was connected."""
         self.ready = asyncio.Event()
         """Set while connected and, for a subscription, subscribed."""
         self._dialer = dialer
@@ -96,6 +98,7 @@ class Link:
             self._connection = connection = await self._dialer.dial(
                 stack, self.session, self._subscription, self.ready.clear
             )
+            self.connections += 1
             if self._stopping.is_set():
                 connection.leave()
             if self._subscription is None:
