@@ -11,7 +11,7 @@ import msgspec
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.domain.ledger import Row
-from caudal.processor.ports import Entry, Head, Letter, RawRecord, Sink
+from caudal.processor.ports import Entry, Head, Letter, RawRecord, Sink, Tenure
 
 
 @dataclass
@@ -102,11 +102,50 @@ class MemoryUnit:
         self._tables.outbox[self._tables.last_id] = (sink, entry)
 
 
+class MemoryOutbox:
+    """See `ports.Outbox`."""
+
+    def __init__(self, sink: Sink, shelf: list[Tables], holders: dict[Sink, object]) -> None:
+        self._sink = sink
+        self._shelf = shelf
+        self._holders = holders
+        self._tenure: Tenure | None = None
+
+    async def hold(self) -> Tenure | None:
+        if self._holders.setdefault(self._sink, self) is not self:
+            return None
+        self._tenure = self._tenure or Tenure(0.0)
+        return self._tenure
+
+    async def release(self) -> None:
+        self._tenure = None
+        if self._holders.get(self._sink) is self:
+            del self._holders[self._sink]
+
+    async def next(self, limit: int, besides: Collection[int], forget: Collection[int]) -> list[Letter]:
+        outbox = self._shelf[0].outbox
+        for number in forget:
+            outbox.pop(number, None)
+        letters = [Letter(number, [entry]) for number, (kind, entry) in outbox.items() if kind is self._sink]
+        return [letter for letter in letters if letter.number not in besides][:limit]
+
+
 class MemoryLedger:
     """See `ports.Ledger`."""
 
-    def __init__(self) -> None:
-        self.tables = Tables()
+    def __init__(self, shelf: list[Tables] | None = None, holders: dict[Sink, object] | None = None) -> None:
+        self._shelf = [Tables()] if shelf is None else shelf
+        self._holders = {} if holders is None else holders
+        self._outboxes = {sink: MemoryOutbox(sink, self._shelf, self._holders) for sink in Sink}
+
+    @property
+    def tables(self) -> Tables:
+        """As they were committed last."""
+        return self._shelf[0]
+
+    @tables.setter
+    def tables(self, tables: Tables) -> None:
+        self._shelf[0] = tables
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[MemoryUnit]:
@@ -114,18 +153,12 @@ class MemoryLedger:
         yield MemoryUnit(working)
         self.tables = working
 
-    @asynccontextmanager
-    async def outbox(
-        self, sink: Sink, limit: int, besides: Collection[int] = (), forget: Collection[int] = ()
-    ) -> AsyncIterator[list[Letter]]:
-        for number in forget:
-            self.tables.outbox.pop(number, None)
-        letters = [Letter(number, [entry]) for number, (kind, entry) in self.tables.outbox.items() if kind is sink]
-        yield [letter for letter in letters if letter.number not in besides][:limit]
+    def outbox(self, sink: Sink) -> MemoryOutbox:
+        return self._outboxes[sink]
 
-    @asynccontextmanager
-    async def hold(self, sink: Sink) -> AsyncIterator[None]:
-        yield
+    def replica(self) -> "MemoryLedger":
+        """Another process on the same tables."""
+        return MemoryLedger(self._shelf, self._holders)
 
     async def purge_raw(self, received_before: datetime) -> int:
         done = (RawStatus.COMPLETED, RawStatus.SKIPPED)
@@ -148,7 +181,9 @@ class MemoryLedger:
         return sorted({point for point, _ in self.tables.rows})
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Let go of the outboxes."""
+        for outbox in self._outboxes.values():
+            await outbox.release()
 
 
 def _version(record: RawRecord) -> tuple[datetime, str]:

@@ -246,7 +246,7 @@ class MemoryBooks(Books):
         self._ledger = MemoryLedger()
 
     def opened(self) -> Any:
-        return self._ledger
+        return self._ledger.replica()
 
     async def dump(self) -> Any:
         tables = self._ledger.tables

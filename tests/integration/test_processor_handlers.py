@@ -1,5 +1,7 @@
 """What the processor does, on a real ledger in SQLite and in PostgreSQL."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -271,25 +273,46 @@ async def test_nothing_is_forgotten_when_the_sink_is_away(
     assert await to_store.step() == 0
 
 
-async def test_a_sink_is_told_by_one_at_a_time(desk: Desk, ledger: SqlLedger, engine: AsyncEngine) -> None:
-    await keep(desk, [bundle(reading(0, total=100))])
-    async with (
-        aclosing(SqlLedger(engine)) as another,
-        ledger.outbox(Sink.BUS, 10) as mine,
-        another.outbox(Sink.BUS, 10) as theirs,
-    ):
-        assert len(mine) == 1
-        assert theirs == []
-
-
-async def test_who_dies_lets_go_of_the_outbox(desk: Desk, ledger: SqlLedger, engine: AsyncEngine) -> None:
-    await keep(desk, [bundle(reading(0, total=100))])
+async def test_a_sink_is_told_by_one_at_a_time(ledger: SqlLedger, engine: AsyncEngine) -> None:
     async with aclosing(SqlLedger(engine)) as another:
-        async with ledger.outbox(Sink.BUS, 10):
-            pass
+        assert await ledger.outbox(Sink.BUS).hold()
+        assert await another.outbox(Sink.BUS).hold() is None
+        assert await another.outbox(Sink.STORE).hold()
+        await ledger.outbox(Sink.BUS).release()
+        assert await another.outbox(Sink.BUS).hold()
+
+
+async def test_who_dies_lets_go_of_the_outbox(ledger: SqlLedger, engine: AsyncEngine) -> None:
+    async with aclosing(SqlLedger(engine)) as another:
+        assert await ledger.outbox(Sink.BUS).hold()
         await ledger.aclose()
-        async with another.outbox(Sink.BUS, 10) as theirs:
-            assert len(theirs) == 1
+        assert await another.outbox(Sink.BUS).hold()
+
+
+async def test_a_rebuild_has_its_turn_beside_a_busy_processor(
+    desk: Desk, ledger: SqlLedger, engine: AsyncEngine, store: MemoryStore
+) -> None:
+    to_store = store_teller(ledger, store, time.monotonic)
+    await keep(desk, [bundle(reading(0, total=1000))])
+    await to_store.step()
+    done = asyncio.Event()
+
+    async def keep_busy() -> None:
+        hour = 0
+        while not done.is_set():
+            hour += 1
+            await keep(desk, [bundle(reading(hour, total=1000 + hour))])
+            await to_store.step()
+
+    async with asyncio.TaskGroup() as tasks, aclosing(SqlLedger(engine)) as another:
+        tasks.create_task(keep_busy())
+        rebuilt = [progress async for progress in rebuild(another, store)]
+        done.set()
+    assert rebuilt
+    while await to_store.step():
+        pass
+    stored = [row.fields["total"] async for row in store.rows("WELL-1")]
+    assert stored == await totals(ledger)
 
 
 async def test_what_was_told_is_told_again_to_a_broker_that_may_have_forgotten_it(

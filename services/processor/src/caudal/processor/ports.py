@@ -67,6 +67,35 @@ class Letter(msgspec.Struct, frozen=True):
     entries: list[Entry]
 
 
+class Tenure(msgspec.Struct, frozen=True):
+    """A time for which one replica holds an outbox without a break."""
+
+    since: float
+    """On the monotonic clock, in seconds."""
+
+
+class Outbox(Protocol):
+    """What one sink has yet to be told, oldest first.
+
+    Only one replica at a time holds it, so that of two versions of a row the newer is told last. What the holder knows
+    of letters that it has told is void once its tenure has ended: another may have begun to tell them again.
+
+    Every method raises `Transient` when the database is away, which ends the tenure.
+    """
+
+    async def hold(self) -> Tenure | None:
+        """Take it if it is free; the present tenure, or None: another replica has it."""
+        ...
+
+    async def release(self) -> None:
+        """End the tenure."""
+        ...
+
+    async def next(self, limit: int, besides: Collection[int], forget: Collection[int]) -> list[Letter]:
+        """Some of the oldest letters but those numbered in `besides`; those in `forget` are gone. Holders only."""
+        ...
+
+
 class LedgerUnit(Protocol):
     """One transaction on the ledger: all of it is committed, or none."""
 
@@ -144,25 +173,8 @@ class Ledger(Protocol):
         """
         ...
 
-    def outbox(
-        self, sink: Sink, limit: int, besides: Collection[int] = (), forget: Collection[int] = ()
-    ) -> AbstractAsyncContextManager[list[Letter]]:
-        """Some of the oldest letters of a sink, oldest first, but those numbered in `besides`; held while in the block.
-
-        Only one replica at a time holds a sink's outbox, so that of two versions of a row the newer is told last;
-        the others get an empty list. Letters stay until a later call says to `forget` them.
-
-        Raises:
-            Transient: the database is away.
-        """
-        ...
-
-    def hold(self, sink: Sink) -> AbstractAsyncContextManager[None]:
-        """Keep everybody from telling this sink; waits a while for who is at it.
-
-        Raises:
-            Transient: the database is away, or somebody does not let go.
-        """
+    def outbox(self, sink: Sink) -> Outbox:
+        """What this sink has yet to be told; one and the same each time."""
         ...
 
     async def purge_raw(self, received_before: datetime) -> int:

@@ -1,7 +1,7 @@
 """`SqlLedger`: the ledger in SQLite or PostgreSQL."""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from sqlalchemy import and_, delete, func, select, update
@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import HeldConnections, reading, transaction
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.adapters.execution import PostgresExecution, RememberedHeads, SqliteExecution
-from caudal.processor.adapters.outboxes import Outbox, PostgresOutbox, SqliteOutbox
+from caudal.processor.adapters.outboxes import PostgresOutbox, SqliteOutbox
 from caudal.processor.adapters.sql_unit import SqlLedgerUnit
 from caudal.processor.adapters.tables import RAW, ROWS, WINDOW_ROWS
-from caudal.processor.ports import LedgerUnit, Letter, Sink
+from caudal.processor.ports import LedgerUnit, Outbox, Sink
 
 _IN_LEDGER = (RawStatus.COMPLETED, RawStatus.SKIPPED)
 PURGED_AT_ONCE = 5000
@@ -29,7 +29,7 @@ class SqlLedger:
         is_postgres = engine.dialect.name == "postgresql"
         self._held = HeldConnections(engine) if is_postgres else None
         outbox = PostgresOutbox if is_postgres else SqliteOutbox
-        self._outboxes: dict[Sink, Outbox] = {sink: outbox(engine, sink) for sink in Sink}
+        self._outboxes = {sink: outbox(engine, sink) for sink in Sink}
 
     async def aclose(self) -> None:
         """Give back what is held of the database."""
@@ -52,15 +52,9 @@ class SqlLedger:
                 yield unit
                 await unit.commit()
 
-    def outbox(
-        self, sink: Sink, limit: int, besides: Collection[int] = (), forget: Collection[int] = ()
-    ) -> AbstractAsyncContextManager[list[Letter]]:
-        """Some of the oldest letters of a sink, held by one replica at a time."""
-        return self._outboxes[sink].letters(limit, besides, forget)
-
-    def hold(self, sink: Sink) -> AbstractAsyncContextManager[None]:
-        """Keep everybody from telling this sink."""
-        return self._outboxes[sink].held()
+    def outbox(self, sink: Sink) -> Outbox:
+        """What this sink has yet to be told."""
+        return self._outboxes[sink]
 
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""

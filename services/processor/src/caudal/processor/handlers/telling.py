@@ -1,13 +1,21 @@
 """Tell the world what was committed: letters of the outbox, oldest first, forgotten once nothing can lose them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
 
+from caudal.common.domain.errors import Transient
 from caudal.common.ports import Publisher, RowRefused, TelemetryStore
-from caudal.processor.ports import Entry, Ledger, Sink
+from caudal.processor.ports import Entry, Ledger, Outbox, Sink, Tenure
 
+TURN_S = 2.0
+"""After so long another replica, or a rebuild, may have the outbox, once nothing that was told has to be remembered."""
+ASK_EVERY_S = 0.005
+"""How often a rebuild asks for the outbox while another process has it."""
+PATIENCE_S = 30.0
 LETTERS_AT_ONCE = 8
 """Letters read in one go; each holds what one batch changed."""
 BUS_REMEMBERS_S = 3.0
@@ -31,14 +39,13 @@ class Teller:
         remember_s: float = 0.0,
         incarnation: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._ledger = ledger
-        self._sink = sink
+        self._outbox = ledger.outbox(sink)
         self._tell = tell
         self._monotonic = monotonic
         self.remember_s = remember_s
         """For how long what was told is kept."""
         self._incarnation = incarnation
-        self._known = incarnation()
+        self._known: tuple[Tenure | None, int] = (None, 0)
         self._told: dict[int, float] = {}
         """Letters that were told and are still kept, and when they were told; oldest first."""
 
@@ -48,18 +55,43 @@ class Teller:
         Raises:
             Transient: the sink or the database is away; nothing is forgotten.
         """
-        if self._known != (now_known := self._incarnation()):
-            self._known = now_known
+        tenure = await self._outbox.hold()
+        if tenure is None:
+            return 0
+        if self._known != (known := (tenure, self._incarnation())):
+            self._known = known
             self._told.clear()
         now = self._monotonic()
         forget = [number for number, at in self._told.items() if at <= now - self.remember_s]
         kept = self._told.keys() - set(forget)
-        async with self._ledger.outbox(self._sink, LETTERS_AT_ONCE, besides=kept, forget=forget) as letters:
-            for number in forget:
-                del self._told[number]
-            count = await self._tell([entry for letter in letters for entry in letter.entries])
+        is_over = not kept and now - tenure.since > TURN_S
+        letters = await self._outbox.next(0 if is_over else LETTERS_AT_ONCE, kept, forget)
+        for number in forget:
+            del self._told[number]
+        count = await self._tell([entry for letter in letters for entry in letter.entries])
         self._told |= {letter.number: now for letter in letters}
+        if not self._told:
+            await self._outbox.release()
         return count
+
+
+@asynccontextmanager
+async def untold(outbox: Outbox) -> AsyncIterator[None]:
+    """Nobody is told anything from this outbox meanwhile.
+
+    Raises:
+        Transient: the database is away, or another process does not let go.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while await outbox.hold() is None:
+                await asyncio.sleep(ASK_EVERY_S)
+    except TimeoutError:
+        raise Transient("another process does not let go of the outbox") from None
+    try:
+        yield
+    finally:
+        await outbox.release()
 
 
 def bus_teller(

@@ -7,6 +7,7 @@ from caudal.common.bus.messages import Rejected
 from caudal.common.ports import Catalog, TelemetryStore
 from caudal.processor.domain.publication import row_fields
 from caudal.processor.handlers.readings import BEGINNING
+from caudal.processor.handlers.telling import untold
 from caudal.processor.ports import Ledger, Sink
 
 RAW_KEPT = timedelta(days=30)
@@ -52,7 +53,7 @@ async def rebuild(ledger: Ledger, store: TelemetryStore) -> AsyncIterator[tuple[
 
     The outbox of the store is held meanwhile, so that nothing newer is overwritten by what was read before.
     """
-    async with ledger.hold(Sink.STORE):
+    async with untold(ledger.outbox(Sink.STORE)):
         for point in await ledger.points():
             await store.drop(point)
             cursor = BEGINNING
