@@ -135,6 +135,15 @@ class ApiHouse:
     def _client(self, headers: Headers) -> httpx.AsyncClient:
         return new_client(self.app, headers)
 
+    async def add_user(self, **body: Any) -> str:
+        """A user made through the API, who has logged in; its id, which `as_` takes."""
+        answer = await self.admin.post("/api/users/", json=body)
+        assert answer.status_code == 201, answer.text
+        user = str(answer.json()["id"])
+        async with transaction(self.engine) as connection:
+            await connection.execute(sa.insert(sessions), [session_of(user)])
+        return user
+
     async def add_point(self, **changes: Any) -> dict[str, Any]:
         """A point made through the API."""
         answer = await self.admin.post("/api/points/", json=WELL | changes)

@@ -38,8 +38,8 @@ async def estate(api: ApiHouse) -> Estate:
     for client in ("a", "b"):
         await made(api.admin, "/api/clients/", code=client, name=f"Cliente {client}")
         for role in ("client_admin", "client_user"):
-            user = await made(api.admin, "/api/users/", email=f"{role}@{client}.test", role=role, client=client)
-            ids[f"{role} of {client}"] = user["id"]
+            address = f"{role}@{client}.test"
+            ids[f"{role} of {client}"] = await api.add_user(email=address, role=role, client=client)
         await api.add_point(code=f"well-{client}", device=f"meter-{client}", client=client)
     return Estate(api, ids)
 
