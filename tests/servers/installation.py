@@ -15,6 +15,7 @@ from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.domain.catalog import Counter, Point, PulseMeter, Variable, VariableType
 from caudal.common.settings import SqlSettings
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
+from caudal.gateway_api.domain.permissions import EVERYWHERE
 from caudal.gateway_api.main import VERSION_TABLE
 from servers.influx import Influx1
 from servers.mosquitto import Mosquitto
@@ -91,7 +92,7 @@ class Installation:
         """Write points into the catalog."""
         engine = open_engine(SqlSettings(database_url=self.database_url))
         try:
-            async with SqlCatalogStore(engine).edit() as edit:
+            async with SqlCatalogStore(engine).edit(EVERYWHERE) as edit:
                 for point in points:
                     await edit.add_point(point, datetime.now(UTC))
         finally:
