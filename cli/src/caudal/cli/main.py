@@ -21,6 +21,11 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 credentials = typer.Typer(help="Secrets of providers, sealed in the database.", no_args_is_help=True)
 app.add_typer(credentials, name="credentials")
 
+user = typer.Typer(help="People who can log in.", no_args_is_help=True)
+client = typer.Typer(help="Those whose things are kept apart.", no_args_is_help=True)
+app.add_typer(user, name="user")
+app.add_typer(client, name="client")
+
 USUAL_API_PORT = 8000
 INTERRUPTED = 130
 """Exit code of what a signal ended before its end."""
@@ -85,6 +90,24 @@ def migrate(data_dir: DataDir = Path(".caudal")) -> None:
 def rotate(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
     """Seal every provider's secret again with the newest key; --new-key prints one to be put before the others."""
     sys.exit(delegated.run(GATEWAY_API, "rotate-credentials", context.args, data_dir))
+
+
+@app.command(context_settings=PASS_ON)
+def verify(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Check that nobody has changed the audit log, and that the tables are as the code wants them."""
+    sys.exit(delegated.run(GATEWAY_API, "verify", context.args, data_dir))
+
+
+@user.command("create", context_settings=PASS_ON)
+def create_user(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Make a user who can log in; what is not said is asked for."""
+    sys.exit(delegated.run(GATEWAY_API, "create-user", context.args, data_dir))
+
+
+@client.command("create", context_settings=PASS_ON)
+def create_client(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Make a client, whose points and users are kept apart from everybody else's."""
+    sys.exit(delegated.run(GATEWAY_API, "create-client", context.args, data_dir))
 
 
 @app.command("rebuild-store", context_settings=PASS_ON)

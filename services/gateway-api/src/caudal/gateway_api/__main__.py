@@ -1,16 +1,23 @@
 """`python -m caudal.gateway_api`: run the service, or one of its commands."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
+from pydantic import ValidationError
 
 from caudal.common.adapters.sealing import new_key as make_key
 from caudal.common.domain.errors import CaudalError
 from caudal.gateway_api import main
+from caudal.gateway_api.entrypoints.console import noted, told
+from caudal.gateway_api.entrypoints.errors import field_of
 
-app = typer.Typer(add_completion=False, help="The HTTP API.")
+app = typer.Typer(add_completion=False, help="The HTTP API.", pretty_exceptions_enable=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -49,11 +56,54 @@ def create_api_key(
     label: Annotated[str, typer.Option(help="What the key is for.")] = "",
 ) -> None:
     """Make an API key for a provider and print it; it cannot be shown again."""
-    try:
-        typer.echo(asyncio.run(main.new_api_key(provider, label)))
-    except CaudalError as error:
-        typer.echo(f"No key was made: {error}", err=True)
-        raise typer.Exit(1) from error
+    typer.echo(asyncio.run(main.new_api_key(provider, label)))
+
+
+@app.command()
+def rotate_keys() -> None:
+    """Sign tokens with a new key from now on; nobody has to log in again."""
+    main.rotate_keys()
+    typer.echo("New tokens are signed with a new key; those that were signed before stay good until they end.")
+
+
+@app.command()
+def create_client(
+    code: Annotated[str, typer.Option(prompt="Code", help="Unique, and the same for ever.")],
+    name: Annotated[str, typer.Option(prompt="Name", help="As people read it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a client, whose points and users are kept apart from everybody else's."""
+    made = asyncio.run(main.new_client(code, name))
+    typer.echo(_json(made) if as_json else f"Client {made.code} is there; its users: caudal user create --client …")
+
+
+@app.command()
+def create_user(
+    email: Annotated[str, typer.Option(prompt="Email")],
+    role: Annotated[str, typer.Option(prompt="Role", help="admin, operator, client_admin, client_user, reader, …")],
+    password: Annotated[
+        str, typer.Option(prompt="Password", confirmation_prompt=True, hide_input=True, envvar="CAUDAL_NEW_PASSWORD")
+    ],
+    name: Annotated[str, typer.Option(help="As people read it.")] = "",
+    client: Annotated[str | None, typer.Option(help="Code of the client; none: staff, who see all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a user who can log in."""
+    made = asyncio.run(main.new_user(email, name, role, client, password))
+    typer.echo(_json(made) if as_json else f"User {made.email} is there as {made.role}.")
+
+
+@app.command()
+def verify(
+    expect: Annotated[
+        str | None, typer.Option(help="NUMBER:HASH of a line of the audit log that was noted elsewhere.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the audit log's chain from its first line to its last, the tables and their migrations."""
+    checks = asyncio.run(main.verify(_noted(expect)))
+    typer.echo(told(checks, as_json))
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
 @app.command()
@@ -71,5 +121,21 @@ def openapi(
         raise typer.Exit(1)
 
 
+def _noted(text: str | None) -> tuple[int, str] | None:
+    try:
+        return noted(text) if text else None
+    except ValueError as error:
+        raise typer.BadParameter("--expect takes NUMBER:HASH") from error
+
+
+def _json(made: object) -> str:
+    return msgspec.json.encode(made).decode()
+
+
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except CaudalError as error:
+        sys.exit(f"Nothing was done: {error}")
+    except ValidationError as error:
+        sys.exit("Nothing was done: " + "; ".join(": ".join(field_of(found)) for found in error.errors()))

@@ -1,7 +1,8 @@
 """The composition root: what the door is made of."""
 
 import json
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.adapters.sealing import open_sealer
 from caudal.common.adapters.sql import migrate, open_engine, ping
 from caudal.common.adapters.store import open_store
+from caudal.common.domain.errors import Permanent
 from caudal.common.ports import Clock, Publisher, TelemetryStore
 from caudal.common.service import Service, run
 from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSettings, SqlSettings, StoreSettings
@@ -22,6 +24,7 @@ from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
+from caudal.gateway_api.adapters.sql_checks import SqlAuditChain, migrations, missing_tables
 from caudal.gateway_api.adapters.sql_credentials import SqlCredentials, SqlPollingStates
 from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlUsers
 from caudal.gateway_api.adapters.sql_identity_store import SqlIdentityStore
@@ -34,10 +37,15 @@ from caudal.gateway_api.adapters.sql_sessions import ExpiredSessions
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.permissions import CONSOLE
+from caudal.gateway_api.domain.records import CLIENTS, USERS
+from caudal.gateway_api.domain.sessions import checked_password
+from caudal.gateway_api.domain.tenancy import Account, Client
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
+from caudal.gateway_api.entrypoints.console import Check, chain_check, progress
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.jobs import tell, tidy
 from caudal.gateway_api.entrypoints.mqtt import answers
+from caudal.gateway_api.entrypoints.schemas.tenancy import ClientBody, UserBody
 from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.figures import Figures
@@ -47,10 +55,12 @@ from caudal.gateway_api.handlers.keys import create_key
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay
-from caudal.gateway_api.handlers.records import RecordsDesk
+from caudal.gateway_api.handlers.records import RecordsDesk, create
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
+from caudal.gateway_api.handlers.tenancy import account_rule, client_rule
 from caudal.gateway_api.handlers.uploads import UploadShelf
+from caudal.gateway_api.handlers.verification import walk
 from caudal.gateway_api.handlers.windows import WindowDesk
 from caudal.gateway_api.settings import GatewaySettings
 
@@ -61,6 +71,8 @@ KEEP_REPEATS = timedelta(days=1)
 """How long an Idempotency-Key is remembered."""
 KEEP_SESSIONS = timedelta(days=30)
 """How long it can be seen that a session was, after its end; a stolen token is recognised as long."""
+KEY_MARGIN = timedelta(minutes=5)
+"""How much longer than the last token a retired key is kept."""
 KEEP_ORDERS = timedelta(days=30)
 """How long the answer to an order can be asked for."""
 
@@ -213,19 +225,78 @@ async def rotate_credentials() -> int:
         await engine.dispose()
 
 
+@asynccontextmanager
+async def _database() -> AsyncIterator[AsyncEngine]:
+    """The database, for one command."""
+    engine = open_engine(SqlSettings())
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
 async def new_api_key(provider: str, label: str) -> str:
     """A new key for a provider, in plain text.
 
     Raises:
         NotFound: there is no such provider.
     """
-    engine = open_engine(SqlSettings())
-    try:
+    async with _database() as engine:
         identity = identity_of(GatewaySettings(), ServiceSettings().data_dir, engine, SystemClock())
         _, secret = await create_key(identity, CONSOLE, label, provider=provider)
         return secret
-    finally:
-        await engine.dispose()
+
+
+async def new_client(code: str, name: str) -> Client:
+    """A new client.
+
+    Raises:
+        Conflict: there is one of this code.
+        InvalidInput: a field cannot be used.
+    """
+    async with _database() as engine:
+        desk = RecordsDesk(SqlRecords(engine), Argon2Passwords(), SystemClock())
+        body = ClientBody(code=code, name=name)
+        return await create(desk, CONSOLE, CLIENTS, body.made(desk.clock.now()), client_rule)
+
+
+async def new_user(email: str, name: str, role: str, client: str | None, password: str) -> Account:
+    """A new user with a password.
+
+    Raises:
+        Conflict: there is one of this address.
+        InvalidInput: a field cannot be used, or there is no such role or client.
+    """
+    async with _database() as engine:
+        desk = RecordsDesk(SqlRecords(engine), Argon2Passwords(), SystemClock())
+        account = UserBody(email=email, name=name, role=role, client=client).made(desk.clock.now(), None)
+        hashed = await desk.passwords.hashed(checked_password(password, account.email, "password"))
+        return await create(desk, CONSOLE, USERS, account, account_rule, password_hash=hashed)
+
+
+def rotate_keys() -> None:
+    """Sign tokens with a new key from now on; the old one checks those it signed until they have ended.
+
+    Raises:
+        Permanent: the keys are a setting's, or their folder cannot be written.
+    """
+    settings, now = GatewaySettings(), SystemClock().now()
+    if settings.signing_key and settings.signing_key.get_secret_value():
+        raise Permanent("CAUDAL_SIGNING_KEY holds the keys: put a new one before the old one, and take that out later")
+    until = now + timedelta(minutes=settings.token_minutes) + KEY_MARGIN
+    KeyFolder(ServiceSettings().data_dir / "keys").rotate(now, until)
+
+
+async def verify(expected: tuple[int, str] | None) -> list[Check]:
+    """Look at migrations, tables and the audit log."""
+    async with _database() as engine:
+        found, wanted = await migrations(engine, "caudal.gateway_api", VERSION_TABLE)
+        checks = [Check("migrations", found == wanted, f"at {found or 'none'}, wanted {wanted}")]
+        missing = await missing_tables(engine)
+        checks.append(Check("tables", not missing, f"missing: {', '.join(missing)}" if missing else "all there"))
+        if "audit_log" not in missing:
+            checks.append(chain_check(await walk(SqlAuditChain(engine), expected, progress)))
+        return checks
 
 
 def documentation() -> str:

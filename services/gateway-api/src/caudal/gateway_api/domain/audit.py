@@ -116,5 +116,21 @@ def _text(state: Mapping[str, Any] | None) -> str | None:
     return None if state is None else msgspec.json.encode(state, order="sorted").decode()
 
 
-def _moment(at: datetime) -> str:
+def _moment(at: datetime | str) -> str:
+    """`at` as text; text stays as it is, since it is what somebody wrote into the table."""
+    if isinstance(at, str):
+        return at
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def broken_by(line: Mapping[str, Any], number: int, previous: str) -> str | None:
+    """What is wrong with `line` where line `number` has to follow the hash `previous`; None: nothing."""
+    if line["number"] != number:
+        return f"line {number} is missing"
+    if line["previous"] != previous:
+        return f"line {number} does not follow the line before it"
+    try:
+        is_whole = hash_of(line) == line["hash"]
+    except (TypeError, ValueError, AttributeError):
+        is_whole = False
+    return None if is_whole else f"line {number} is not what was written"

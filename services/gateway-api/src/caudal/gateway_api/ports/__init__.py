@@ -9,6 +9,7 @@ from caudal.gateway_api.ports.catalog import Change as Change
 from caudal.gateway_api.ports.catalog import Outbox as Outbox
 from caudal.gateway_api.ports.identity import ApiKeys as ApiKeys
 from caudal.gateway_api.ports.identity import Audit as Audit
+from caudal.gateway_api.ports.identity import AuditChain as AuditChain
 from caudal.gateway_api.ports.identity import IdentityStore as IdentityStore
 from caudal.gateway_api.ports.identity import IdentityWork as IdentityWork
 from caudal.gateway_api.ports.identity import KeyRack as KeyRack

@@ -1,5 +1,6 @@
 """Who may come in: users, sessions, tokens, keys, roles, and the log of who did what."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -208,6 +209,14 @@ class Audit(Protocol):
 
     def record(self, act: Act) -> None:
         """Have `act` written down with the transaction; committed together, or not at all."""
+        ...
+
+
+class AuditChain(Protocol):
+    """The audit log as it is kept, to be checked."""
+
+    async def lines(self, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
+        """The next lines in order of number, column by column; `before` and `after` as text."""
         ...
 
 
