@@ -7,7 +7,7 @@ from uuid import uuid4
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.gateway_api.domain.audit import act_of
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
-from caudal.gateway_api.domain.permissions import EVERYWHERE, PUSH, ApiKey, Caller, Permission
+from caudal.gateway_api.domain.permissions import PUSH, ApiKey, Caller, Permission
 from caudal.gateway_api.handlers.identity import Identity, digest_of, new_secret
 
 KEY_MARK = "caudal_"
@@ -74,15 +74,16 @@ async def revoke_key(identity: Identity, caller: Caller, key: str, provider: str
         work.audit.record(act_of(caller, now, "revoke", "api_key", key, found, None, client=found.client))
 
 
-async def keys_of(identity: Identity, provider: str) -> list[ApiKey]:
-    """The keys of a provider that work.
+async def keys_of(identity: Identity, caller: Caller, provider: str) -> list[ApiKey]:
+    """The keys of a provider that work; those of a shared one are the staff's.
 
     Raises:
-        NotFound: there is no such provider.
+        NotFound: there is no such provider within the caller's scope.
     """
-    if await identity.catalog.provider(provider, EVERYWHERE) is None:
+    found = await identity.catalog.provider(provider, caller.scope)
+    if found is None:
         raise NotFound("provider", provider)
-    return await identity.keys.of_provider(provider)
+    return await identity.keys.of_provider(provider) if caller.scope.sees(found.client) else []
 
 
 async def key_holder(identity: Identity, secret: str) -> ApiKey:

@@ -65,9 +65,9 @@ async def remove_provider(door: TheDoor, caller: ProviderAdmin, code: Id, expect
 
 
 @providers.get("/api/providers/{code}/keys/", response_model=list[ApiKeyAnswer])
-async def list_keys(door: TheDoor, _caller: ProviderAdmin, code: Id) -> Response:
+async def list_keys(door: TheDoor, caller: ProviderAdmin, code: Id) -> Response:
     """List a provider's keys that work, without their secrets."""
-    return answer([key_answer(key) for key in await keys_of(door.identity, code)])
+    return answer([key_answer(key) for key in await keys_of(door.identity, caller, code)])
 
 
 @providers.post("/api/providers/{code}/keys/", status_code=201, response_model=NewApiKeyAnswer)

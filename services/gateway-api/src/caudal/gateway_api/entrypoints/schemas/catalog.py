@@ -344,6 +344,8 @@ class ProviderPatch(Body):
 class KeyBody(Body):
     """What a new API key is for."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"label": "plataforma de Acme"}]})
+
     label: Text = ""
 
 
