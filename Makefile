@@ -35,9 +35,10 @@ docs: setup      ## docs/asyncapi and docs/openapi, from the code
 	$(BIN)/python -m caudal.common.bus.asyncapi
 	$(BIN)/python -m caudal.gateway_api openapi
 
-bench: setup     ## messages/s, latency, CPU and memory of the whole path; then of reads (READS="…" is passed on to them)
+bench: setup     ## messages/s, latency, CPU and memory of the whole path; then of reads (READS="…" is passed on to them) and of polling
 	$(BIN)/python tests/bench/pipeline.py $(ARGS)
 	$(BIN)/python tests/bench/reads.py $(READS)
+	$(BIN)/python tests/bench/polling.py
 
 lock:            ## requirements*.lock from the members' pyproject.toml; the only target that needs uv
 	uv lock --quiet
