@@ -10,6 +10,8 @@ class Inlet(StrEnum):
     PUSH = "push"
     POLL = "poll"
     WINDOW = "window"
+    WEBSOCKET = "websocket"
+    GRPC = "grpc"
 
 
 class RawStatus(StrEnum):
