@@ -38,6 +38,7 @@ docs: setup      ## docs/asyncapi and docs/openapi, from the code
 bench: setup     ## messages/s, latency, CPU and memory of the whole path; then of reads (READS="…" is passed on to them) and of polling
 	$(BIN)/python tests/bench/pipeline.py $(ARGS)
 	$(BIN)/python tests/bench/reads.py $(READS)
+	$(BIN)/python tests/bench/lists.py $(LISTS)
 	$(BIN)/python tests/bench/polling.py
 
 lock:            ## requirements*.lock from the members' pyproject.toml; the only target that needs uv

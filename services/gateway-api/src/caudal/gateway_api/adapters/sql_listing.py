@@ -44,7 +44,7 @@ def _ordered(column: sa.ColumnElement[Any], turned: bool) -> sa.UnaryExpression[
 async def page_of(engine: AsyncEngine, query: sa.Select[Any], listing: Listing) -> tuple[Sequence[Row], int]:
     """The rows of the page asked for, and how many there are in all."""
     rows = await ask(engine, _cut(query, listing))
-    if rows and len(rows) < listing.page_size:
+    if len(rows) < listing.page_size and (rows or listing.page == 1):
         # The last page: what comes before it is known.
         return rows, listing.offset + len(rows)
     count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
