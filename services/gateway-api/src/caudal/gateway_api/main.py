@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.clock import SystemClock
@@ -22,6 +23,8 @@ from caudal.common.service import Service, run
 from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSettings, SqlSettings, StoreSettings
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
+from caudal.gateway_api.adapters.rates import SlidingRates
+from caudal.gateway_api.adapters.redis_attempts import AttemptsWherePossible, RedisLoginAttempts, open_redis
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
 from caudal.gateway_api.adapters.sql_checks import SqlAuditChain, migrations, missing_tables
@@ -62,6 +65,7 @@ from caudal.gateway_api.handlers.tenancy import account_rule, client_rule
 from caudal.gateway_api.handlers.uploads import UploadShelf
 from caudal.gateway_api.handlers.verification import walk
 from caudal.gateway_api.handlers.windows import WindowDesk
+from caudal.gateway_api.ports import LoginAttempts
 from caudal.gateway_api.settings import GatewaySettings
 
 NAME = "gateway-api"
@@ -103,7 +107,11 @@ async def build(service: Service) -> None:
     service.part("store", check=store.ping, stop=stack.aclose)
     bus = MqttBus(MqttSettings(), NAME, metrics=service.bus_metrics)
 
-    house = furnish(settings, common.data_dir, StoreSettings().retention_days, engine, store, bus, clock)
+    redis = open_redis(settings.redis_url.get_secret_value())
+    if redis is not None:
+        # Not asked whether it is well: we go on without it.
+        service.part("redis", stop=redis.aclose)
+    house = furnish(settings, common.data_dir, StoreSettings().retention_days, engine, store, bus, clock, redis)
     await welcome(house.door.identity, settings)
     bus.subscribe(answers(house.orders))
     service.part("bus", run=bus.run, check=bus.check)
@@ -128,6 +136,7 @@ def furnish(
     store: TelemetryStore,
     publisher: Publisher,
     clock: Clock,
+    redis: Redis | None = None,
 ) -> House:
     """Adapters and handlers, put together."""
     catalog, ledger = SqlCatalogStore(engine), SqlLedger(engine)
@@ -146,7 +155,7 @@ def furnish(
         run_wait_s=settings.window_wait_s,
     )
     door = Door(
-        identity=identity_of(settings, data_dir, engine, clock),
+        identity=identity_of(settings, data_dir, engine, clock, redis),
         catalog=CatalogDesk(catalog, relay, clock, sealer),
         asking=AskingDesk(catalog, credentials, SqlPollingStates(engine), orders, clock, settings.provider_test_wait_s),
         intake=Intake(catalog, credentials, once, publisher, clock),
@@ -154,13 +163,16 @@ def furnish(
         series=SeriesDesk(store, clock, timedelta(days=retention_days)),
         windows=windows,
         once=once,
+        rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, redis),
         records=RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock),
         figures=Figures(ledger, windows),
     )
     return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))
 
 
-def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock) -> Identity:
+def identity_of(
+    settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock, redis: Redis | None = None
+) -> Identity:
     """Users, tokens and keys, put together."""
     given = settings.signing_key.get_secret_value() if settings.signing_key else ""
     keys = GivenKeys(given) if given else KeyFolder(data_dir / "keys")
@@ -169,13 +181,19 @@ def identity_of(settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, 
         users=RememberedUsers(SqlUsers(engine, clock), clock),
         passwords=Argon2Passwords(),
         tokens=JwtTokens(keys, clock, lifetime, settings.token_issuer, settings.token_audience),
-        attempts=SqlLoginAttempts(engine),
+        attempts=attempts_of(redis, engine),
         keys=SqlApiKeys(engine),
         store=SqlIdentityStore(engine),
         catalog=SqlCatalogStore(engine),
         clock=clock,
         session_age=timedelta(days=settings.session_days),
     )
+
+
+def attempts_of(redis: Redis | None, engine: AsyncEngine) -> LoginAttempts:
+    """Where failed logins are counted."""
+    kept = SqlLoginAttempts(engine)
+    return AttemptsWherePossible(RedisLoginAttempts(redis), kept) if redis is not None else kept
 
 
 async def welcome(identity: Identity, settings: GatewaySettings) -> None:

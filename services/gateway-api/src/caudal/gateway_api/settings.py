@@ -44,6 +44,12 @@ class GatewaySettings(Section):
     """How long an access token is good."""
     session_days: int = Field(default=30, ge=1, le=365)
     """How long a login can be renewed."""
+    redis_url: SecretStr = SecretStr("")
+    """Where replicas count failed logins and requests together; empty: logins in the database, requests each alone."""
+    rate_limit_address: str = "60000/minute"
+    """How often one address may ask; empty: as often as it likes."""
+    rate_limit_caller: str = "30000/minute"
+    """How often one user or key may ask; empty: as often as it likes."""
     token_issuer: str = "caudal"
     token_audience: str = "caudal"
 

@@ -21,7 +21,7 @@ class SqlLoginAttempts:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def begin(self, account: str, address: str, at: datetime) -> int:
+    async def begin(self, account: str, address: str, at: datetime) -> str:
         since = at - ATTEMPT_AGE
         row = {"account": digest_of(account), "address": digest_of(address), "at": at}
         async with transaction(self._engine) as connection:
@@ -31,12 +31,12 @@ class SqlLoginAttempts:
         async with transaction(self._engine) as connection:
             oldest = await _oldest_beyond_limit(connection, row["account"], row["address"], since)
             if oldest is None:
-                return attempt
+                return str(attempt)
             await connection.execute(sa.delete(login_attempts).where(login_attempts.c.id == attempt))
         raise TooManyAttempts(max(1.0, (oldest + ATTEMPT_AGE - at).total_seconds()))
 
-    async def succeeded(self, attempt: int, account: str) -> None:
-        mine = sa.or_(login_attempts.c.id == attempt, login_attempts.c.account == digest_of(account))
+    async def succeeded(self, attempt: str, account: str) -> None:
+        mine = sa.or_(login_attempts.c.id == int(attempt), login_attempts.c.account == digest_of(account))
         async with transaction(self._engine) as connection:
             await connection.execute(sa.delete(login_attempts).where(mine))
 

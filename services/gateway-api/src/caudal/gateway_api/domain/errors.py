@@ -32,6 +32,14 @@ class TooManyAttempts(Permanent):
         self.retry_after_s = retry_after_s
 
 
+class TooManyRequests(Permanent):
+    """Asked too often; the next may come after `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many requests")
+        self.retry_after_s = retry_after_s
+
+
 class UnsupportedMedia(Permanent):
     """A body in a form that this route doesn't read."""
 

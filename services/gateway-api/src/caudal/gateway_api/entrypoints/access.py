@@ -34,14 +34,18 @@ def origin_of(request: Request) -> Origin:
 async def _any_user(door: TheDoor, request: Request, bearer: BearerToken) -> Caller:
     if bearer is None:
         raise Unauthorized("log in and send `Authorization: Bearer <token>`")
-    return await caller_of(door.identity, bearer.credentials, origin_of(request))
+    caller = await caller_of(door.identity, bearer.credentials, origin_of(request))
+    await door.rates.count("caller", caller.user)
+    return caller
 
 
 async def _anybody_known(door: TheDoor, request: Request, bearer: BearerToken, key: KeyHeader) -> Caller:
     secret = _secret_of(request, key)
     if bearer is not None or not secret:
         return await _any_user(door, request, bearer)
-    return replace((await key_holder(door.identity, secret)).caller, origin=origin_of(request))
+    caller = replace((await key_holder(door.identity, secret)).caller, origin=origin_of(request))
+    await door.rates.count("caller", caller.user)
+    return caller
 
 
 class WhoMay:

@@ -11,7 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from caudal.gateway_api.entrypoints import errors
 from caudal.gateway_api.entrypoints.door import Door
-from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, Numbered, SafeHeaders
+from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, Numbered, Paced, SafeHeaders
 from caudal.gateway_api.entrypoints.routes.api_keys import api_keys
 from caudal.gateway_api.entrypoints.routes.asking import asking
 from caudal.gateway_api.entrypoints.routes.audit import audit
@@ -107,6 +107,9 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
             expose_headers=["ETag", "Retry-After", "Content-Disposition"],
             max_age=600,
         )
+    door: Door | None = app.state.door
+    if door is not None:
+        app.add_middleware(Paced, rates=door.rates)
     app.add_middleware(SafeHeaders)
     app.add_middleware(Counted, registry=registry)
     app.add_middleware(Numbered)

@@ -15,6 +15,7 @@ from caudal.gateway_api.handlers.records import RecordsDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.windows import WindowDesk
+from caudal.gateway_api.ports import Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Door:
     series: SeriesDesk
     windows: WindowDesk
     once: OnceDesk
+    rates: Rates
     records: RecordsDesk
     figures: Callable[[], Awaitable[dict[str, float | None]]]
     """What `GET /metrics` answers."""

@@ -19,6 +19,7 @@ from caudal.gateway_api.domain.errors import (
     OutOfSpace,
     Stale,
     TooManyAttempts,
+    TooManyRequests,
     Unauthorized,
     UnsupportedMedia,
 )
@@ -34,6 +35,7 @@ STATUSES: tuple[tuple[type[CaudalError], int, str], ...] = (
     (InvalidInput, 422, "invalid_input"),
     (OrderFailed, 422, "order_failed"),
     (TooManyAttempts, 429, "too_many_attempts"),
+    (TooManyRequests, 429, "too_many_requests"),
     (OutOfSpace, 507, "out_of_space"),
     (Transient, 503, "try_again"),
     (Permanent, 409, "refused"),
@@ -77,6 +79,12 @@ def problem(
 
 
 async def _on_ours(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CaudalError)
+    return problem_of(error)
+
+
+def problem_of(error: CaudalError) -> Response:
+    """The answer that tells of an error of ours."""
     status, code = next((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
     if status >= 500:
         _log.warning("cannot answer", reason=str(error))
@@ -99,7 +107,7 @@ def _fields(error: Exception) -> list[tuple[str, str]]:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, Transient | TooManyAttempts):
+    if isinstance(error, Transient | TooManyAttempts | TooManyRequests):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
     return {}
 

@@ -13,6 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caudal.common.domain.ids import is_id
+from caudal.gateway_api.domain.errors import TooManyRequests
+from caudal.gateway_api.entrypoints.errors import problem_of
+from caudal.gateway_api.ports import Rates
 
 REQUEST_ID = "request_id"
 """Where a request's id is in its state."""
@@ -103,6 +106,23 @@ class EitherSlash:
 def _any_of(templates: Iterable[str]) -> re.Pattern[str]:
     """Matches every path of these templates, such as /api/points/{code}."""
     return re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)) for template in templates))
+
+
+class Paced:
+    """Refuses an address that asks too often, before anything is done for it."""
+
+    def __init__(self, app: ASGIApp, rates: Rates) -> None:
+        self._app = app
+        self._rates = rates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to the API on, if it is not one too many."""
+        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+            try:
+                await self._rates.count("address", scope["client"][0] if scope.get("client") else "")
+            except TooManyRequests as error:
+                return await problem_of(error)(scope, receive, send)
+        return await self._app(scope, receive, send)
 
 
 class SafeHeaders:

@@ -16,6 +16,7 @@ from caudal.gateway_api.ports.identity import KeyRack as KeyRack
 from caudal.gateway_api.ports.identity import LoginAttempts as LoginAttempts
 from caudal.gateway_api.ports.identity import Passwords as Passwords
 from caudal.gateway_api.ports.identity import People as People
+from caudal.gateway_api.ports.identity import Rates as Rates
 from caudal.gateway_api.ports.identity import Resets as Resets
 from caudal.gateway_api.ports.identity import Roles as Roles
 from caudal.gateway_api.ports.identity import Sessions as Sessions

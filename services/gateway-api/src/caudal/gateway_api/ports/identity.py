@@ -67,16 +67,28 @@ class Tokens(Protocol):
 class LoginAttempts(Protocol):
     """Failed logins of the last quarter of an hour."""
 
-    async def begin(self, account: str, address: str, at: datetime) -> int:
-        """Count an attempt as failed until it is told otherwise; its number.
+    async def begin(self, account: str, address: str, at: datetime) -> str:
+        """Count an attempt as failed until it is told otherwise; what `succeeded` knows it by.
 
         Raises:
             TooManyAttempts: the account or the address has had all it may have.
         """
         ...
 
-    async def succeeded(self, attempt: int, account: str) -> None:
+    async def succeeded(self, attempt: str, account: str) -> None:
         """Forget this attempt and the failures of the account."""
+        ...
+
+
+class Rates(Protocol):
+    """How often somebody may ask."""
+
+    async def count(self, kind: str, who: str) -> None:
+        """Count one request of an `address` or of a `caller`.
+
+        Raises:
+            TooManyRequests: they have asked as often as they may.
+        """
         ...
 
 

@@ -1,0 +1,57 @@
+"""How often an address or a caller may ask: in Redis, shared by all replicas, or in this process."""
+
+import time
+from typing import Any
+
+import structlog
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from redis.asyncio import Redis
+
+from caudal.common.domain.errors import Permanent
+from caudal.gateway_api.domain.errors import TooManyRequests
+
+_log = structlog.get_logger(__name__)
+
+
+class SlidingRates:
+    """Counts in sliding windows; while Redis is away everybody may ask."""
+
+    def __init__(self, address: str, caller: str, redis: Redis | None) -> None:
+        self._counted = SlidingWindowCounterRateLimiter(_storage(redis))
+        self._limits = {"address": _parsed(address), "caller": _parsed(caller)}
+
+    async def count(self, kind: str, who: str) -> None:
+        limit = self._limits[kind]
+        if limit is None:
+            return
+        try:
+            if await self._counted.hit(limit, kind, who):
+                return
+            resets_at = (await self._counted.get_window_stats(limit, kind, who)).reset_time
+        except StorageError as error:
+            _log.warning("rates are not counted", reason=str(error))
+            return
+        raise TooManyRequests(max(1.0, resets_at - time.time()))
+
+
+def _storage(redis: Redis | None) -> Storage:
+    if redis is None:
+        return MemoryStorage()
+    # The address is that of the pool; the one given here only says which kind of server it is.
+    pool: Any = redis.connection_pool
+    return RedisStorage(
+        "async+redis://", True, implementation="redispy", key_prefix="caudal:rates", connection_pool=pool
+    )
+
+
+def _parsed(text: str) -> RateLimitItem | None:
+    """A limit such as `600/minute`; None: there is none."""
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise Permanent(f"{text!r} is no rate such as 600/minute") from error
