@@ -139,6 +139,13 @@ class ConfigChanged(Message, frozen=True, kw_only=True):
     changed_at: Time
 
 
+class SchemaChanged(Message, frozen=True, kw_only=True):
+    """A dynamic schema is new, changed or gone: its records have to be computed anew."""
+
+    schema: str
+    changed_at: Time
+
+
 class Push(Message, frozen=True, kw_only=True):
     """What a provider handed in over HTTP, not yet read."""
 

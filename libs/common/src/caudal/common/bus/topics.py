@@ -138,6 +138,27 @@ TELEMETRY_RESULT = Topic(
     ("gateway-api",),
     description="What became of a command about a device.",
 )
+SCHEMA_CONFIG = Topic(
+    "schema/{schema}/config",
+    m.SchemaChanged,
+    ("gateway-api",),
+    ("processor",),
+    description="A dynamic schema is new, changed or gone.",
+)
+SCHEMA_COMMAND = Topic(
+    "schema/{schema}/command",
+    m.Command,
+    ("gateway-api",),
+    ("processor",),
+    description="Compute all records of a schema again (`recompute`).",
+)
+SCHEMA_RESULT = Topic(
+    "schema/{schema}/result",
+    m.Result,
+    ("processor",),
+    ("gateway-api",),
+    description="What became of a command about a schema, once it is done.",
+)
 WINDOW_COMMAND = Topic(
     "window/{window}/command",
     m.Command,
