@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 import structlog
 from arq import Retry, cron
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
@@ -26,6 +26,8 @@ LOOKS = 4
 """Our own clock looks so many times in the length of a round's interval whether one is due."""
 AGAIN_S = 5.0
 """How soon a round is begun again that could not be ended for something of ours that is away."""
+CLOSE_S = 2.0
+"""How long a worker may take to end."""
 AWAY_S = 15.0
 """How long Redis is left alone after it was found to be away."""
 
@@ -83,7 +85,7 @@ class Queue:
     def _worker(self) -> Worker:
         minutes = max(1, round(self._every.total_seconds() / 60))
         # arq's own type asks for a function with a qualified name, which a bound method has.
-        job = cast(Any, self._poll)
+        job = cast(Any, self.poll)
         poll = cron(job, name="poll", minute=set(range(0, 60, minutes)), timeout=JOB_S, max_tries=TRIES, unique=True)
         return Worker(
             cron_jobs=[poll],
@@ -95,7 +97,12 @@ class Queue:
             log_results=False,
         )
 
-    async def _poll(self, context: dict[str, Any]) -> dict[str, Any] | None:
+    async def poll(self, context: dict[str, Any]) -> dict[str, Any] | None:
+        """The job: begin a round; what it came to.
+
+        Raises:
+            Retry: something of ours was away. arq keeps the job of a cron for a minute before it tries it again.
+        """
         try:
             done = await self._begin(self._every / 2)
         except Transient as error:
@@ -104,9 +111,21 @@ class Queue:
 
 
 async def _closed(worker: Worker) -> None:
+    """End what the worker has in hand, then its connections.
+
+    Its own `close` leaves them open when it has to cancel a job, and ends them in a way that redis-py has given up.
+    """
+    jobs = list(worker.tasks.values())
+    for job in jobs:
+        job.cancel()
+    if jobs:
+        await asyncio.wait(jobs, timeout=CLOSE_S)
+    # None while it has not connected, whatever its type says.
+    pool: ArqRedis | None = worker.pool
+    if pool is None:
+        return
     try:
-        async with asyncio.timeout(2.0):
-            await worker.close()
-    except (RedisError, OSError, TimeoutError, AttributeError) as error:
-        # What cannot be closed in order has no connection to be closed.
+        async with asyncio.timeout(CLOSE_S):
+            await pool.aclose(close_connection_pool=True)
+    except (RedisError, OSError, TimeoutError) as error:
         _log.debug("worker was not closed in order", error=type(error).__name__)
