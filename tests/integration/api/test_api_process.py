@@ -211,6 +211,18 @@ class TestCommands:
         for _ in range(2):
             assert self.run(found, "migrate").returncode == 0
 
+    def test_users_and_clients_are_made_and_the_log_of_it_is_verified(self, sqlite_url: str, tmp_path: Path) -> None:
+        found = {**environment(tmp_path, sqlite_url, 1), "CAUDAL_NEW_PASSWORD": "correct horse"}
+        user = ("create-user", "--email", "ana@andes.cl", "--role", "client_admin", "--client", "andes", "--json")
+        refused = self.run(found, *user)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "there is no client 'andes'" in refused.stderr
+        assert self.run(found, "create-client", "--code", "andes", "--name", "Andes").returncode == 0
+        assert '"client":"andes"' in self.run(found, *user).stdout
+        verified = self.run(found, "verify", "--json")
+        assert verified.returncode == 0, verified.stdout
+        assert "2 lines" in verified.stdout
+
     def test_key_is_made_for_a_provider_that_is_there(self, sqlite_url: str, tmp_path: Path) -> None:
         found = environment(tmp_path, sqlite_url, 1)
         refused = self.run(found, "create-api-key", "acme")
