@@ -17,6 +17,7 @@ from caudal.gateway_api.adapters.tables import (
     users,
     variables,
 )
+from caudal.gateway_api.domain.listing import search_text
 
 CLIENTS = 20
 USERS = 200
@@ -57,14 +58,16 @@ def _user(n: int) -> dict[str, Any]:
 
 
 def _point(n: int) -> dict[str, Any]:
+    code, name, device = f"point-{n:05}", f"Pozo {n * 31 % 9973} sector {n % 97}", f"meter-{n * 7919 % 100_003:06}"
     return {
-        "code": f"point-{n:05}",
-        "device": f"meter-{n * 7919 % 100_003:06}",
+        "code": code,
+        "device": device,
         "client": f"client-{n % CLIENTS}",
         "provider": PROVIDERS[n % len(PROVIDERS)],
         "type": KINDS[n % len(KINDS)],
         "status": "ACTIVE" if n % 50 else "MAINTENANCE",
-        "name": f"Pozo {n * 31 % 9973} sector {n % 97}",
+        "name": name,
+        "search_text": search_text(code, name, device),
         "latitude": -17.5 - n % 380 / 10,
         "longitude": -70.0 - n % 40 / 10,
         "time_zone": "America/Santiago",
@@ -76,7 +79,10 @@ def _point(n: int) -> dict[str, Any]:
 def _variable(n: int, place: int) -> dict[str, Any]:
     code, kind = [*VARIABLES.items()][place]
     body = f'{{"code":"{code}","type":"{kind}"}}'
-    return {"point": f"point-{n:05}", "code": code, "position": place, "type": kind, "name": "", "body": body}
+    point = f"point-{n:05}"
+    searched = search_text(code, "", point)
+    named = {"point": point, "code": code, "name": "", "search_text": searched}
+    return named | {"position": place, "type": kind, "body": body}
 
 
 def _owner(n: int) -> dict[str, Any]:

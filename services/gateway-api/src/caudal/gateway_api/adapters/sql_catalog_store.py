@@ -32,7 +32,7 @@ from caudal.gateway_api.adapters.tables import (
     variables,
 )
 from caudal.gateway_api.domain.errors import Conflict
-from caudal.gateway_api.domain.listing import Listing, Page
+from caudal.gateway_api.domain.listing import Listing, Page, search_text
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS, PROVIDERS, VARIABLES
 from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.ports import CatalogEdit, Change
@@ -289,6 +289,7 @@ def _point_row(point: Point) -> dict[str, Any]:
         "type": point.type.value,
         "status": point.status.value,
         "name": point.name,
+        "search_text": search_text(point.code, point.name, point.device),
         "latitude": point.latitude,
         "longitude": point.longitude,
         "altitude_m": point.altitude_m,
@@ -308,6 +309,7 @@ def _variable_row(point: str, position: int, variable: Variable) -> dict[str, An
         "position": position,
         "type": variable.type.value,
         "name": variable.name,
+        "search_text": search_text(variable.code, variable.name, point),
         "body": _json(variable),
     }
 

@@ -16,11 +16,17 @@ def asked_for(query: sa.Select[Any], listing: Listing, shape: ListShape) -> sa.S
     column = query.selected_columns
     query = query.where(*(condition(column[each.field], each) for each in listing.filters))
     if listing.search:
-        searched = (column[name] for name in shape.searched)
-        query = query.where(sa.or_(*(each.icontains(listing.search, autoescape=True) for each in searched)))
+        query = query.where(_has(listing.search, shape, column))
     wanted = [_ordered(column[name.removeprefix("-")], name.startswith("-")) for name in listing.order]
     named = {name.removeprefix("-") for name in listing.order}
     return query.order_by(*wanted, *(column[name] for name in shape.key if name not in named))
+
+
+def _has(text: str, shape: ListShape, column: sa.ColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
+    if shape.search_text is not None:
+        found: sa.ColumnElement[bool] = column[shape.search_text].contains(text.lower(), autoescape=True)
+        return found
+    return sa.or_(*(column[name].icontains(text, autoescape=True) for name in shape.searched))
 
 
 _CONDITIONS: Mapping[Match, Callable[[Any, Any], sa.ColumnElement[bool]]] = {

@@ -151,6 +151,7 @@ points = sa.Table(
     sa.Column("type", sa.String(16), nullable=False, index=True),
     sa.Column("status", sa.String(16), nullable=False, index=True),
     sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("search_text", sa.Text, nullable=False, server_default=""),
     sa.Column("latitude", sa.Float),
     sa.Column("longitude", sa.Float),
     sa.Column("altitude_m", sa.Float),
@@ -173,6 +174,7 @@ variables = sa.Table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("type", sa.String(16), nullable=False, index=True),
     sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("search_text", sa.Text, nullable=False, server_default=""),
     sa.Column("body", sa.Text, nullable=False),
 )
 """`body` is the whole variable as JSON text; what lists ask for stands beside it."""

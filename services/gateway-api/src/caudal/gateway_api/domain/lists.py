@@ -42,6 +42,7 @@ POINTS = ListShape(
     }
     | _KEPT,
     searched=("code", "name", "device"),
+    search_text="search_text",
     ordered=(
         "code",
         "name",
@@ -73,6 +74,7 @@ VARIABLES = ListShape(
     ),
     filters={"point": Code, "code": Code, "type": VariableType, "name": str},
     searched=("code", "name", "point"),
+    search_text="search_text",
     ordered=("point", "code", "type", "name"),
     key=("point", "position", "code"),
 )
