@@ -1,7 +1,7 @@
 """A ledger in memory: a unit works on a copy, and the copy takes the original's place when it commits."""
 
 import copy
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,12 +122,12 @@ class MemoryOutbox:
         if self._holders.get(self._sink) is self:
             del self._holders[self._sink]
 
-    async def next(self, limit: int, besides: Collection[int], forget: Collection[int]) -> list[Letter]:
+    async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
         outbox = self._shelf[0].outbox
         for number in forget:
             outbox.pop(number, None)
         letters = [Letter(number, [entry]) for number, (kind, entry) in outbox.items() if kind is self._sink]
-        return [letter for letter in letters if letter.number not in besides][:limit]
+        return letters[:limit]
 
 
 class MemoryLedger:

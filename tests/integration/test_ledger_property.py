@@ -174,8 +174,6 @@ class Replica:
             bus_teller(self._ledger, world, lambda: 0.0, lambda: 0),
             store_teller(self._ledger, world, lambda: 0.0),
         )
-        for teller in self._tellers:
-            teller.remember_s = 0.0
 
     async def tell(self) -> int:
         """One round of both sinks."""

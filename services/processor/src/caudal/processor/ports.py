@@ -1,6 +1,6 @@
 """What the processor needs of the world, named by role."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -91,8 +91,8 @@ class Outbox(Protocol):
         """End the tenure."""
         ...
 
-    async def next(self, limit: int, besides: Collection[int], forget: Collection[int]) -> list[Letter]:
-        """Some of the oldest letters but those numbered in `besides`; those in `forget` are gone. Holders only."""
+    async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
+        """Forget these letters, by number, and give some of the oldest of the others. Holders only."""
         ...
 
 

@@ -155,7 +155,7 @@ class HeldConnections:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._free: list[AsyncConnection] = []
+        self._free: list[tuple[AsyncConnection, asyncpg.Connection]] = []
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection]]:
@@ -165,21 +165,26 @@ class HeldConnections:
             Transient: as `transaction`.
         """
         with lost_connections():
-            connection = self._free.pop() if self._free else await self._engine.connect()
+            # To ask SQLAlchemy for the driver each time would cost as much as a statement.
+            connection, driver = self._free.pop() if self._free else await self._opened()
             try:
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None
                 yield connection, driver
             except BaseException:
                 await connection.invalidate()
                 await connection.close()
                 raise
-            self._free.append(connection)
+            self._free.append((connection, driver))
+
+    async def _opened(self) -> tuple[AsyncConnection, asyncpg.Connection]:
+        connection = await self._engine.connect()
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        return connection, driver
 
     async def aclose(self) -> None:
         """Give all connections back."""
         while self._free:
-            await self._free.pop().close()
+            await self._free.pop()[0].close()
 
 
 @asynccontextmanager

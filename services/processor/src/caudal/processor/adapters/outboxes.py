@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ from caudal.processor.ports import Letter, Sink, Tenure
 _TRY = "select pg_try_advisory_lock(hashtext($1)) as is_ours, set_config('synchronous_commit', 'off', false)"
 _RELEASE = "select pg_advisory_unlock(hashtext($1))"
 _NEXT = (
-    "with forgotten as (delete from processor_outbox where id = any($4::bigint[])) "
+    "with forgotten as (delete from processor_outbox where id = any($3::bigint[])) "
     "select id, body from processor_outbox where sink = $1 and id <> all($3::bigint[]) order by id limit $2"
 )
 _oldest = select(OUTBOX.c.id, OUTBOX.c.body).order_by(OUTBOX.c.id)
@@ -33,6 +33,7 @@ class PostgresOutbox:
         self._sink = sink
         self._lock = f"processor outbox {sink}"
         self._connection: AsyncConnection | None = None
+        self._driver: asyncpg.Connection | None = None
         self._tenure: Tenure | None = None
 
     async def hold(self) -> Tenure | None:
@@ -46,14 +47,14 @@ class PostgresOutbox:
         await self._ask(_RELEASE, self._lock)
         self._tenure = None
 
-    async def next(self, limit: int, besides: Collection[int], forget: Collection[int]) -> list[Letter]:
+    async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
         """Some of the oldest letters."""
-        found = await self._ask(_NEXT, self._sink.value, limit, [*besides, *forget], list(forget))
+        found = await self._ask(_NEXT, self._sink.value, limit, forget)
         return [Letter(id_, outbox_entries(body)) for id_, body in found]
 
     async def aclose(self) -> None:
         """End the session, and with it the lock."""
-        connection, self._connection, self._tenure = self._connection, None, None
+        connection, self._connection, self._driver, self._tenure = self._connection, None, None, None
         if connection is not None:
             await connection.invalidate()
             await connection.close()
@@ -62,11 +63,11 @@ class PostgresOutbox:
         """The answer to one statement; a session that failed in any way is ended, and the lock with it."""
         with lost_connections():
             try:
-                if self._connection is None:
+                if self._driver is None:
                     self._connection = await self._engine.connect()
-                driver = (await self._connection.get_raw_connection()).driver_connection
-                assert driver is not None
-                return list(await driver.fetch(query, *arguments))
+                    self._driver = (await self._connection.get_raw_connection()).driver_connection
+                    assert self._driver is not None
+                return list(await self._driver.fetch(query, *arguments))
             except BaseException:
                 await self.aclose()
                 raise
@@ -93,12 +94,12 @@ class SqliteOutbox:
             self._file.close()
         self._file = self._tenure = None
 
-    async def next(self, limit: int, besides: Collection[int], forget: Collection[int]) -> list[Letter]:
+    async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
         """Some of the oldest letters."""
         if forget:
             async with transaction(self._engine) as connection:
                 await connection.execute(delete(OUTBOX).where(OUTBOX.c.id.in_(forget)))
-        untold = _oldest.where(OUTBOX.c.sink == self._sink, OUTBOX.c.id.not_in(besides)).limit(limit)
+        untold = _oldest.where(OUTBOX.c.sink == self._sink).limit(limit)
         async with reading(self._engine) as connection:
             bodies = (await connection.execute(untold)).all()
         return [Letter(id_, outbox_entries(body)) for id_, body in bodies]

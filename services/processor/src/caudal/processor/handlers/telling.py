@@ -1,6 +1,7 @@
 """Tell the world what was committed: letters of the outbox, oldest first, forgotten once nothing can lose them."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,13 +20,13 @@ PATIENCE_S = 30.0
 LETTERS_AT_ONCE = 8
 """Letters read in one go; each holds what one batch changed."""
 BUS_REMEMBERS_S = 3.0
-"""How long what was published is kept: a broker that is killed forgets what it acknowledged in its last second."""
+"""How long what was published is remembered: a broker that is killed forgets what it took in its last second."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Teller:
-    """Tells one sink, in order; what it told is told again when the sink has another incarnation.
+    """Tells one sink, in order; what it told lately is told again when the sink has another incarnation.
 
     Telling twice changes nothing, so what was told and not forgotten when a process ends is told again by the next.
     """
@@ -42,12 +43,14 @@ class Teller:
         self._outbox = ledger.outbox(sink)
         self._tell = tell
         self._monotonic = monotonic
-        self.remember_s = remember_s
-        """For how long what was told is kept."""
+        self._remember_s = remember_s
         self._incarnation = incarnation
-        self._known: tuple[Tenure | None, int] = (None, 0)
-        self._told: dict[int, float] = {}
-        """Letters that were told and are still kept, and when they were told; oldest first."""
+        self._tenure: Tenure | None = None
+        self._told: list[int] = []
+        """Letters that were told and are still in the outbox."""
+        self._told_to = incarnation()
+        self._remembered: deque[tuple[float, list[Entry]]] = deque()
+        """What was told lately, and when; oldest first."""
 
     async def step(self) -> int:
         """Tell the oldest letters; how many messages or rows. 0: there are none, or another replica is at it.
@@ -56,23 +59,32 @@ class Teller:
             Transient: the sink or the database is away; nothing is forgotten.
         """
         tenure = await self._outbox.hold()
+        if tenure is not self._tenure:
+            self._tenure, self._told = tenure, []
+            self._remembered.clear()
         if tenure is None:
             return 0
-        if self._known != (known := (tenure, self._incarnation())):
-            self._known = known
-            self._told.clear()
+        await self._tell_again()
         now = self._monotonic()
-        forget = [number for number, at in self._told.items() if at <= now - self.remember_s]
-        kept = self._told.keys() - set(forget)
-        is_over = not kept and now - tenure.since > TURN_S
-        letters = await self._outbox.next(0 if is_over else LETTERS_AT_ONCE, kept, forget)
-        for number in forget:
-            del self._told[number]
-        count = await self._tell([entry for letter in letters for entry in letter.entries])
-        self._told |= {letter.number: now for letter in letters}
-        if not self._told:
+        while self._remembered and self._remembered[0][0] <= now - self._remember_s:
+            self._remembered.popleft()
+        is_over = not self._remembered and now - tenure.since > TURN_S
+        letters = await self._outbox.next(0 if is_over else LETTERS_AT_ONCE, forget=self._told)
+        self._told = []
+        entries = [entry for letter in letters for entry in letter.entries]
+        count = await self._tell(entries)
+        self._told = [letter.number for letter in letters]
+        if self._remember_s and entries:
+            self._remembered.append((now, entries))
+        if not self._told and not self._remembered:
             await self._outbox.release()
         return count
+
+    async def _tell_again(self) -> None:
+        """Tell a sink that came back what it may have forgotten."""
+        if self._told_to != (present := self._incarnation()):
+            await self._tell([entry for _, entries in self._remembered for entry in entries])
+            self._told_to = present
 
 
 @asynccontextmanager
