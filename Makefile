@@ -26,14 +26,16 @@ check: setup     ## style, types, architecture, generated documents
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m caudal.common.bus.asyncapi --check
 	$(BIN)/python -m caudal.gateway_api openapi --check
+	$(BIN)/python scripts/proto.py --check
 
 fmt: setup       ## what a machine can put right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup      ## docs/asyncapi and docs/openapi, from the code
+docs: setup      ## docs/asyncapi and docs/openapi from the code, code from .proto files
 	$(BIN)/python -m caudal.common.bus.asyncapi
 	$(BIN)/python -m caudal.gateway_api openapi
+	$(BIN)/python scripts/proto.py
 
 bench: setup     ## messages/s, latency, CPU and memory of the whole path; then of reads (READS="…" is passed on to them) and of polling
 	$(BIN)/python tests/bench/pipeline.py $(ARGS)

@@ -15,11 +15,13 @@ from caudal.common.ports import Outgoing, Subscription
 TABLES = """
 create table catalog_points (code text, device text, provider text, type text, status text, name text, time_zone text,
     sampling_minutes real, max_rows integer, mapping text, rules text, source text, client text, latitude real,
-    longitude real, altitude_m real);
+    longitude real, altitude_m real, earlier text);
 create table catalog_variables (point text, code text, position integer, body text);
 create table catalog_providers (code text, name text, type text, api text, connection text, authentication text,
     mapping text, time_zone text, active integer, testing integer, client text);
 create table catalog_credentials (owner_kind text, owner text, name text, sealed text, updated_at text);
+create table catalog_api_keys (digest text, provider text, device text, permissions text, expires_at text,
+    active integer);
 """
 """What gateway-api's views look like to who reads them."""
 
@@ -35,6 +37,7 @@ POINTS = (
         },
         time_zone="America/Santiago",
     ),
+    Point(code="P-3", device="D-others", provider="other"),
 )
 PROVIDERS = (
     Provider(
@@ -54,7 +57,7 @@ def write_catalog(path: Path) -> None:
             point.sampling_minutes, point.max_rows,
             msgspec.json.encode(point.mapping), msgspec.json.encode(point.rules), None,
         )  # fmt: skip
-        connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?,?,null,null,null,null)", row)
+        connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?,?,null,null,null,null,null)", row)
     for provider in PROVIDERS:
         mapping = msgspec.json.encode(provider.mapping)
         entry = (provider.code, provider.name, provider.type, None, "{}", "{}", mapping, provider.time_zone, 1, 0)

@@ -17,6 +17,7 @@ PAIRS = [
     ("docs/guides/local-mode.md", "docs/guides/modo-local.md"),
     ("docs/guides/containers.md", "docs/guides/contenedores.md"),
     ("docs/guides/providers.md", "docs/guides/proveedores.md"),
+    ("docs/guides/grpc.md", "docs/guides/grpc.es.md"),
     ("docs/guides/access.md", "docs/guides/acceso.md"),
 ]
 

@@ -1,24 +1,19 @@
 """TLS and passwords: the bus reads all that was decrypted, and trusts no broker that it was not told to trust."""
 
 import asyncio
-import datetime
 import getpass
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from buses import PATIENCE_S, Box, numbered, running, settings
 from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.domain.errors import Transient
 from caudal.common.ports import Outgoing, Subscription
+from certificates import write_certificate
 from servers.mosquitto import Mosquitto
 
 
@@ -42,28 +37,6 @@ def secured(tmp_path: Path) -> Iterator[Secured]:
     assert f"user {getpass.getuser()}" in text, "else the broker cannot read its key"
     with broker:
         yield Secured(broker.port, certificate)
-
-
-def write_certificate(certificate: Path, key: Path) -> None:
-    """A certificate for 127.0.0.1, signed by itself."""
-    secret = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(secret.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(secret, hashes.SHA256())
-    )
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    key.write_bytes(secret.private_bytes(serialization.Encoding.PEM, form, plain))
 
 
 async def test_messages_of_every_size_come_through_tls(secured: Secured) -> None:

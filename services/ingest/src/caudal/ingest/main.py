@@ -31,6 +31,7 @@ from caudal.ingest.adapters.provider_clients import KeptClients
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.adapters.providers.opening import open_client
 from caudal.ingest.adapters.rejects_file import RejectsFile
+from caudal.ingest.adapters.sql_api_keys import SqlApiKeys
 from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.adapters.sql_progress import SqlWindowProgress
 from caudal.ingest.adapters.sql_secrets import SqlSecrets
@@ -39,11 +40,14 @@ from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
 from caudal.ingest.entrypoints import batch, poll, trying, uplink
+from caudal.ingest.entrypoints.grpc.server import GrpcServer, Place
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.asking import Asker, Reach
 from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.loading import Loading, Report
 from caudal.ingest.handlers.polling import Polling
+from caudal.ingest.handlers.presence import Presence
+from caudal.ingest.handlers.receiving import Receiving
 from caudal.ingest.handlers.trying import Trying
 from caudal.ingest.handlers.windows import Windows
 from caudal.ingest.ports import ProviderClient
@@ -95,6 +99,12 @@ async def build(service: Service) -> None:
     bus.subscribe(trying.subscription(tried.order, group))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("windows", run=windows.run, restart=True)
+    presence = Presence(SqlPollingRecord(engine), clock)
+    service.part("presence", run=presence.run, restart=True)
+    if settings.grpc_port is not None:
+        receiving = Receiving(SqlApiKeys(engine), catalog, accepting, presence, tally, clock)
+        server = GrpcServer(receiving.take, place_of(settings, settings.grpc_port))
+        service.part("grpc", run=server.run, check=server.check)
     add_clocks(service, polling, settings)
 
 
@@ -121,6 +131,12 @@ def polling_of(
     holder = MqttSettings().mqtt_client_id or NAME
     polling = Polling(fleet, secrets, clients, record, asker, clock, at_once=settings.polling_at_once, holder=holder)
     return polling, Trying(fleet, secrets, clients, accepting, publisher, clock)
+
+
+def place_of(settings: IngestSettings, port: int) -> Place:
+    """Where gRPC is served."""
+    pair = (settings.grpc_certificate, settings.grpc_private_key)
+    return Place(settings.grpc_host, port, settings.grpc_calls, *pair)
 
 
 def add_clocks(service: Service, polling: Polling, settings: IngestSettings) -> None:

@@ -1,9 +1,9 @@
 """Settings of ingest, read from the environment once, by `main`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from caudal.common.settings import Section, ServiceSettings
@@ -46,6 +46,27 @@ class IngestSettings(Section):
     """Networks whose providers may be asked although they are not public, such as 192.168.0.0/16; commas between."""
     redis_url: SecretStr = SecretStr("")
     """Where arq keeps what is due, such as redis://redis:6379/0; empty: rounds are begun by a clock of ours alone."""
+    grpc_host: str = "127.0.0.1"
+    """Where devices may stream readings to."""
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    """The same; empty: nowhere. 0: any free port, told in the log."""
+    grpc_certificate: Path | None = None
+    """PEM of the certificate, with those between it and its authority; turns TLS on."""
+    grpc_private_key: Path | None = None
+    """PEM of its key."""
+    grpc_calls: int = Field(default=200, ge=1, le=10_000)
+    """Calls open at once, of all senders together."""
+
+    @field_validator("grpc_port", "grpc_certificate", "grpc_private_key", mode="before")
+    @classmethod
+    def _unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.grpc_certificate is None) != (self.grpc_private_key is None):
+            raise ValueError("CAUDAL_GRPC_CERTIFICATE and CAUDAL_GRPC_PRIVATE_KEY go together")
+        return self
 
     @field_validator("polling_networks", mode="before")
     @classmethod

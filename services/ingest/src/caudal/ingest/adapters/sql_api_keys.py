@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import UtcDateTime
 from caudal.common.adapters.sql_reads import ask_one
 from caudal.ingest.adapters.patient_catalog import asking_again
-from caudal.ingest.ports.streams import PushKey
+from caudal.ingest.domain.admission import PushKey
 
 AGE_S = 5.0
 """How long an answer serves: so long does a revoked key work at most."""

@@ -19,6 +19,7 @@ from caudal.ingest.ports import ProviderState
 
 ROUND = "poll"
 """Key of the one row in `ingest_rounds`."""
+_PLAIN = ("provider", "connected_at", "connected_since", "heard_at", "error", "error_at")
 
 
 class SqlPollingRecord:
@@ -126,10 +127,10 @@ class SqlPollingRecord:
 
 def _provider_state(row: Mapping[Any, Any]) -> ProviderState:
     breaker = Breaker(row["failures"], row["pauses"], row["open_until"])
-    plain = {name: row[name] for name in ("provider", "connected_at", "error", "error_at")}
+    plain = {name: row[name] for name in _PLAIN}
     return ProviderState(**plain, breaker=breaker)
 
 
 def _provider_row(state: ProviderState) -> dict[str, Any]:
-    plain = {name: getattr(state, name) for name in ("provider", "connected_at", "error", "error_at")}
+    plain = {name: getattr(state, name) for name in _PLAIN}
     return plain | msgspec.structs.asdict(state.breaker)

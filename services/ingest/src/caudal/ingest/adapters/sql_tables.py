@@ -37,6 +37,8 @@ providers = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("pauses", sa.Integer, nullable=False),
     sa.Column("open_until", UtcDateTime),
+    sa.Column("connected_since", UtcDateTime),
+    sa.Column("heard_at", UtcDateTime),
 )
 rounds = sa.Table(
     "ingest_rounds",

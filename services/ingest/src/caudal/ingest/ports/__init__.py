@@ -312,7 +312,11 @@ class ProviderState(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     connected_at: datetime | None = None
-    """When it last answered."""
+    """When it last answered, or said something by itself."""
+    connected_since: datetime | None = None
+    """Of one that keeps a connection open: since when; None: there is none."""
+    heard_at: datetime | None = None
+    """Of one that comes by itself: when it last said something."""
     error: str | None = None
     """Why it failed last; it stays until the next answer."""
     error_at: datetime | None = None
