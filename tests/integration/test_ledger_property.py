@@ -8,6 +8,7 @@ events must come out as if everything had come in order, once.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,14 +23,14 @@ from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.bus import codec
 from caudal.common.bus.messages import ProcessedReadings, ProcessedValue, RawReading, RawReadings
 from caudal.common.bus.topics import TELEMETRY_PROCESSED
-from caudal.common.domain.catalog import Counter, Point, PulseMeter, Variable, VariableType
+from caudal.common.domain.catalog import Counter, CounterKind, Point, PulseMeter, Variable, VariableType, Version
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Outgoing, SeriesRow
 from caudal.common.settings import SqlSettings
 from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.processor.adapters.sql_ledger import SqlLedger
 from caudal.processor.domain.ledger import digest_of, measured_in, merged
-from caudal.processor.domain.plans import plan_for
+from caudal.processor.domain.plans import timeline_for
 from caudal.processor.domain.weave import Weave
 from caudal.processor.handlers.readings import Desk, keep
 from caudal.processor.handlers.telling import bus_teller, store_teller
@@ -37,20 +38,35 @@ from caudal.processor.ports import Overtaken
 from fakes.memory_ledger import MemoryLedger
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-POINT = Point(
-    code="WELL-1",
-    device="meter-1",
-    provider="twin",
-    variables=(
-        Variable(
-            code="total",
-            type=VariableType.TOTALIZER,
-            counter=Counter(meter=PulseMeter(pulses_per_liter=0.1), register_bits=16, max_flow_lps=100),
-        ),
+
+
+def variables(pulses_per_liter: float, depth_m: float = 60.0, **counter: Any) -> tuple[Variable, ...]:
+    """A pulse meter with its flow, and a level."""
+    meter = PulseMeter(pulses_per_liter=pulses_per_liter)
+    settings = {"meter": meter, "register_bits": 16, "max_flow_lps": 100} | counter
+    return (
+        Variable(code="total", type=VariableType.TOTALIZER, counter=Counter(**settings)),
         Variable(code="flow", type=VariableType.FLOW),
-        Variable(code="level", type=VariableType.LEVEL, sensor_depth_m=60.0),
+        Variable(code="level", type=VariableType.LEVEL, sensor_depth_m=depth_m),
+    )
+
+
+POINT = Point(code="WELL-1", device="meter-1", provider="twin", variables=variables(0.1))
+CHANGED = replace(
+    POINT,
+    variables=variables(0.3, 80.0),
+    earlier=(
+        Version(valid_until=START + timedelta(hours=2), sampling_minutes=60, variables=variables(0.1)),
+        Version(valid_until=START + timedelta(hours=4, minutes=30), sampling_minutes=20, variables=variables(0.2)),
+        Version(valid_until=START + timedelta(hours=5), sampling_minutes=60, variables=variables(0.2)[1:]),
+        Version(
+            valid_until=START + timedelta(hours=7),
+            sampling_minutes=60,
+            variables=variables(0.2, kind=CounterKind.DELTA),
+        ),
     ),
 )
+"""The same with other constants, without a totalizer for a while, and counting otherwise, in mid-series."""
 TABLES = ("processor_raw", "processor_rows", "processor_heads", "processor_outbox", "processor_window_rows")
 
 
@@ -167,9 +183,9 @@ def deliveries(draw: st.DrawFn) -> tuple[list[RawReading], list[list[RawReading]
 class Replica:
     """A processor; what it remembers dies with it."""
 
-    def __init__(self, ledger: Any, fate: Fate, world: World) -> None:
+    def __init__(self, ledger: Any, point: Point, fate: Fate, world: World) -> None:
         self._ledger = MortalLedger(ledger, fate)
-        self.desk = Desk(self._ledger, MemoryCatalog([POINT]))
+        self.desk = Desk(self._ledger, MemoryCatalog([point]))
         self._tellers = (
             bus_teller(self._ledger, world, lambda: 0.0, lambda: 0),
             store_teller(self._ledger, world, lambda: 0.0),
@@ -184,9 +200,9 @@ class Replica:
         await self._ledger.aclose()
 
 
-async def deliver(books: "Books", batches: list[list[RawReading]], fate: Fate, world: World) -> None:
+async def deliver(books: "Books", point: Point, batches: list[list[RawReading]], fate: Fate, world: World) -> None:
     """Two replicas take turns; what was not acknowledged is delivered again, to the other one."""
-    replicas = [Replica(books.opened(), fate, world) for _ in range(2)]
+    replicas = [Replica(books.opened(), point, fate, world) for _ in range(2)]
     queue = [[bundle(batch)] for batch in batches]
     turn = 0
     while queue:
@@ -200,7 +216,7 @@ async def deliver(books: "Books", batches: list[list[RawReading]], fate: Fate, w
             continue
         except Crash:
             await replicas[turn % 2].die()
-            replicas[turn % 2] = Replica(books.opened(), fate, world)
+            replicas[turn % 2] = Replica(books.opened(), point, fate, world)
     await replicas[1].die()
     await tell_all(replicas[0])
     await replicas[0].die()
@@ -278,14 +294,14 @@ class SqlBooks(Books):
         return {table: sorted(tuple(row) for row in rows) for table, rows in found.items()}
 
 
-def from_scratch(sent: Sequence[RawReading]) -> dict[datetime, dict[str, ProcessedValue]]:
+def from_scratch(point: Point, sent: Sequence[RawReading]) -> dict[datetime, dict[str, ProcessedValue]]:
     """The oracle: everything known at once, folded in one pass."""
     instants: dict[datetime, dict[str, Any]] = {}
     for reading in sent:
         delivered = measured_in(reading, digest_of(POINT.device, reading))
         if delivered:
             instants[reading.measured_at] = merged(instants.get(reading.measured_at, {}), delivered)
-    weave = Weave(plan_for(POINT))
+    weave = Weave(timeline_for(point))
     for at in sorted(instants):
         weave.fold(at, None, instants[at], POINT.device, "twin")
     return {change.after.at: change.after.processed for change in weave.take_all()}
@@ -311,19 +327,21 @@ def sql_books(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path_f
     runner.run(books.close())
 
 
-async def check(books: Books, sent: list[RawReading], batches: list[list[RawReading]], crashes: list[int]) -> None:
+async def check(
+    books: Books, point: Point, sent: list[RawReading], batches: list[list[RawReading]], crashes: list[int]
+) -> None:
     """Deliver in order and at peace, then in disorder and through crashes; compare with one another and the oracle."""
     calm = World(Fate([]))
     in_order = sorted(sent, key=lambda reading: (reading.measured_at, reading.received_at))
     await books.empty()
-    await deliver(books, [[reading] for reading in in_order], Fate([]), calm)
+    await deliver(books, point, [[reading] for reading in in_order], Fate([]), calm)
     expected = await books.dump()
     fate = Fate(crashes)
     stormy = World(fate)
     await books.empty()
-    await deliver(books, batches, fate, stormy)
+    await deliver(books, point, batches, fate, stormy)
     assert await books.dump() == expected
-    processed = from_scratch(sent)
+    processed = from_scratch(point, sent)
     assert stormy.heard == calm.heard == processed
     stored = {at: {k: v.value for k, v in row.items() if v.value is not None} for at, row in processed.items()}
     assert {at: row for at, row in stormy.series.items() if row} == {at: row for at, row in stored.items() if row}
@@ -332,20 +350,27 @@ async def check(books: Books, sent: list[RawReading], batches: list[list[RawRead
 crash_plans = st.lists(st.integers(1, 25), max_size=6)
 
 
-@settings(max_examples=500, deadline=None)
-@given(given_=deliveries(), crashes=crash_plans)
+points = st.sampled_from([POINT, CHANGED])
+
+
+@settings(max_examples=700, deadline=None)
+@given(point=points, given_=deliveries(), crashes=crash_plans)
 def test_any_order_repetition_split_and_crash_gives_the_same_ledger_series_and_events(
-    runner: asyncio.Runner, given_: tuple[list[RawReading], list[list[RawReading]]], crashes: list[int]
-) -> None:
-    runner.run(check(MemoryBooks(), *given_, crashes))
-
-
-@settings(max_examples=40, deadline=None)
-@given(given_=deliveries(), crashes=crash_plans)
-def test_the_same_holds_in_sql(
     runner: asyncio.Runner,
-    sql_books: Books,
+    point: Point,
     given_: tuple[list[RawReading], list[list[RawReading]]],
     crashes: list[int],
 ) -> None:
-    runner.run(check(sql_books, *given_, crashes))
+    runner.run(check(MemoryBooks(), point, *given_, crashes))
+
+
+@settings(max_examples=40, deadline=None)
+@given(point=points, given_=deliveries(), crashes=crash_plans)
+def test_the_same_holds_in_sql(
+    runner: asyncio.Runner,
+    sql_books: Books,
+    point: Point,
+    given_: tuple[list[RawReading], list[list[RawReading]]],
+    crashes: list[int],
+) -> None:
+    runner.run(check(sql_books, point, *given_, crashes))

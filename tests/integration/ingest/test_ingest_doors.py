@@ -77,7 +77,7 @@ async def test_changed_point_is_read_anew(ingest: Service, ears: Ears) -> None:
     with sqlite3.connect(database) as connection:
         connection.execute(
             "insert into catalog_points select 'P-9', 'D-changes', provider, type, status, name, time_zone,"
-            " sampling_minutes, max_rows, ?, rules, source, null, null, null, null from catalog_points limit 1",
+            " sampling_minutes, max_rows, ?, rules, source, null, null, null, null, null from catalog_points limit 1",
             (mapping,),
         )
     connection.close()

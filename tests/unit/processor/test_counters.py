@@ -11,7 +11,7 @@ from caudal.common.bus.messages import ProcessedValue
 from caudal.common.domain.catalog import Counter, CounterKind, MeterSwap, Point, PulseMeter, Variable, VariableType
 from caudal.common.domain.readings import Flag
 from caudal.processor.domain.ledger import Measured
-from caudal.processor.domain.plans import plan_for
+from caudal.processor.domain.plans import timeline_for
 from caudal.processor.domain.pulses import UnreadablePulses, volume_from_pulses
 from caudal.processor.domain.weave import Weave
 
@@ -27,7 +27,7 @@ def hourly(counts: Sequence[float | None], **counter: object) -> list[ProcessedV
 
 def folded(readings: Iterator[tuple[datetime, float | None]], **counter: object) -> list[ProcessedValue]:
     variable = Variable(code="total", type=VariableType.TOTALIZER, counter=Counter(**{"meter": METER} | counter))
-    weave = Weave(plan_for(Point(code="P", device="d", variables=(variable,))))
+    weave = Weave(timeline_for(Point(code="P", device="d", variables=(variable,))))
     for at, count in readings:
         weave.fold(at, None, {"total": Measured(count, at, "")}, "d", "")
     return [change.after.processed["total"] for change in weave.take_all()]

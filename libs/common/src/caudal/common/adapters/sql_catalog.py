@@ -1,8 +1,9 @@
 """The catalog as other services read it: gateway-api's views, and a bounded memory of what they said.
 
-The views are the contract: `catalog_points` (a column per field of `Point`; `mapping`, `rules` and `source` as JSON
-text), `catalog_variables` (`point`, `code`, `position`, `body` as JSON text of a `Variable`) and `catalog_providers`
-(a column per field of `Provider`; `connection`, `authentication` and `mapping` as JSON text).
+The views are the contract: `catalog_points` (a column per field of `Point`; `mapping`, `rules`, `source` and `earlier`
+as JSON text), `catalog_variables` (`point`, `code`, `position`, `body` as JSON text of a `Variable`) and `catalog_providers`
+(a column per field of `Provider`; `connection`, `authentication` and `mapping` as JSON text). `catalog_point_versions`
+has `earlier` line by line (`point`, `valid_until`, `body` as JSON text of a `Version`).
 """
 
 import time
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading
-from caudal.common.domain.catalog import Point, PointSource, Provider, Rules, Variable
+from caudal.common.domain.catalog import Point, PointSource, Provider, Rules, Variable, Version
 from caudal.common.domain.errors import Permanent
 from caudal.common.ports import Catalog
 
@@ -36,7 +37,8 @@ _PLAIN = (
     "sampling_minutes",
     "max_rows",
 )
-_points = sa.table("catalog_points", *(sa.column(name) for name in (*_PLAIN, "mapping", "rules", "source")))
+_JSON = ("mapping", "rules", "source")
+_points = sa.table("catalog_points", *(sa.column(name) for name in (*_PLAIN, *_JSON, "earlier")))
 _variables = sa.table("catalog_variables", *(sa.column(name) for name in ("point", "code", "position", "body")))
 _PROVIDER_PLAIN = ("code", "client", "name", "type", "api", "time_zone", "active", "testing")
 _PROVIDER_JSON = ("connection", "authentication", "mapping")
@@ -64,9 +66,9 @@ class SqlCatalog:
         return [provider_of(row) for row in await self._rows(sa.select(_providers).order_by(_providers.c.code))]
 
     async def sourced(self) -> list[Point]:
-        """Points whose provider is to be asked, in order of code, without their variables."""
+        """Points whose provider is to be asked, in order of code, as they are now, without their variables."""
         rows = await self._rows(
-            sa.select(_points)
+            sa.select(*(_points.c[name] for name in (*_PLAIN, *_JSON)))
             .where(_points.c.source.is_not(None), _points.c.provider.is_not(None))
             .order_by(_points.c.code)
         )
@@ -99,10 +101,17 @@ def point_of(row: Row, variables: Sequence[str]) -> Point:
             "rules": msgspec.json.decode(row["rules"], type=Rules),
             "source": msgspec.json.decode(row["source"], type=PointSource) if row["source"] else None,
             "variables": tuple(msgspec.json.decode(body, type=Variable) for body in variables),
+            "earlier": _versions_of(row.get("earlier")),
         }
         return msgspec.convert(fields, Point, strict=False)
     except msgspec.MsgspecError as error:
         raise Permanent(f"point {row['code']!r} cannot be read from the catalog: {error}") from error
+
+
+def _versions_of(text: str | None) -> tuple[Version, ...]:
+    """Earlier versions from their JSON, oldest first; None: there are none, or nobody asked for them."""
+    found = msgspec.json.decode(text, type=list[Version]) if text else []
+    return tuple(sorted(found, key=lambda version: version.valid_until))
 
 
 def provider_of(row: Row) -> Provider:

@@ -4,7 +4,7 @@ Written by gateway-api alone. The dataclasses serve as HTTP schema (pydantic), a
 values in the domain, so that a rule about a point is said once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -247,6 +247,18 @@ class PointSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What readings of a point were judged by until its configuration changed."""
+
+    valid_until: datetime
+    """Readings measured from this instant on are judged by the next version."""
+    sampling_minutes: float
+    """As in `Point`."""
+    rules: Rules = field(default_factory=Rules)
+    variables: tuple[Variable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A catchment point as readers of the catalog see it."""
 
@@ -276,6 +288,18 @@ class Point:
     """Where its provider keeps its values; None: nobody is asked, they come by themselves."""
     rules: Rules = field(default_factory=Rules)
     variables: tuple[Variable, ...] = ()
+    earlier: tuple[Version, ...] = ()
+    """What was valid before its present rules, variables and sampling, oldest first; the first of them since ever."""
+
+    def as_of(self, version: Version) -> "Point":
+        """The point as it was in one of its earlier versions."""
+        return replace(
+            self,
+            sampling_minutes=version.sampling_minutes,
+            rules=version.rules,
+            variables=version.variables,
+            earlier=(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,6 +179,15 @@ variables = sa.Table(
 )
 """`body` is the whole variable as JSON text; what lists ask for stands beside it."""
 
+point_versions = sa.Table(
+    "point_versions",
+    metadata,
+    sa.Column("point", sa.String(64), sa.ForeignKey("points.code", ondelete="CASCADE"), primary_key=True),
+    sa.Column("valid_until", UtcDateTime, primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+)
+"""What readings were judged by until then; `body` is the whole version as JSON text. The present one is the point."""
+
 owners = sa.Table(
     "owners",
     metadata,

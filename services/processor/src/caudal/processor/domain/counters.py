@@ -135,18 +135,22 @@ def advance(state: CounterState | None, count: float, at: datetime, plan: Counte
     """
     if state is None:
         return _first(count, at, plan)
+    revalued = None
     if state.constants != plan.constants:
         state = _with_constants(state, plan.constants)
+        revalued = pending(state, variable)
     if plan.kind is CounterKind.DELTA:
-        return _add(state, count, at)
+        return _add(state, count, at, variable)
     state, swapped, settlement = _pass_swaps(state, at, plan, variable)
+    settlement = settlement or revalued
     if count < 0:
         held = msgspec.structs.replace(state, seen_at=at)
         return Advance(held, state.total_m3, (*swapped, Flag.GLITCH), settlement)
     if state.suspect is not None:
         decided = _decide(state, state.suspect, count, at, plan, variable)
         if decided is None:
-            return _still_in_doubt(state, state.suspect, count, at)
+            step = _still_in_doubt(state, state.suspect, count, at)
+            return msgspec.structs.replace(step, settlement=settlement) if settlement else step
         state, settlement = decided
     step = _judge(state, count, at, plan)
     if settlement is None and not swapped:
@@ -168,17 +172,21 @@ def _first(count: float, at: datetime, plan: CounterPlan) -> Advance:
 
 
 def _with_constants(state: CounterState, constants: Constants) -> CounterState:
-    """The same total under other constants."""
+    """The same total under other constants, by which counts still in doubt are judged as well."""
     carried = state.total_m3 - constants.volume_m3(state.offset + state.counter)
     return msgspec.structs.replace(state, constants=constants, carried_m3=carried)
 
 
-def _add(state: CounterState, count: float, at: datetime) -> Advance:
-    """A device that gives what came since its last reading."""
+def _add(state: CounterState, count: float, at: datetime, variable: str) -> Advance:
+    """A device that gives what came since its last reading; doubts from when it counted otherwise end unconfirmed."""
+    settlement = None
+    if state.suspect is not None:
+        settlement = _settlement(state, state.suspect, Verdict.GLITCH, at, variable)
+        state = msgspec.structs.replace(state, suspect=None)
     if count < 0:
-        return Advance(msgspec.structs.replace(state, seen_at=at), state.total_m3, (Flag.GLITCH,))
+        return Advance(msgspec.structs.replace(state, seen_at=at), state.total_m3, (Flag.GLITCH,), settlement)
     state = msgspec.structs.replace(state, offset=state.offset + count, at=at, seen_at=at)
-    return Advance(state, state.total_m3)
+    return Advance(state, state.total_m3, (), settlement)
 
 
 def _pass_swaps(

@@ -1,5 +1,8 @@
 """A point's configuration, made ready for the fold once instead of at every reading."""
 
+from bisect import bisect_right
+from datetime import datetime
+
 import msgspec
 
 from caudal.common.domain.catalog import Counter, Limits, Point, Rules, Variable, VariableType
@@ -43,10 +46,31 @@ class Plan(msgspec.Struct, frozen=True):
     level: str | None
     derived_flow: VariablePlan | None
     """The flow that is computed from the total when it is not measured."""
+    codes: frozenset[str]
+    """Of its variables."""
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """How a point's readings are folded, by when they were measured."""
+
+    plans: tuple[Plan, ...]
+    """One more than there are changes."""
+    changes: tuple[datetime, ...] = ()
+    """The instants from which on the next plan is valid."""
+
+    def at(self, at: datetime) -> Plan:
+        """The plan for a reading measured at `at`."""
+        return self.plans[bisect_right(self.changes, at)] if self.changes else self.plans[0]
+
+
+def timeline_for(point: Point) -> Timeline:
+    """The plans that follow from a point's configuration, now and in earlier times."""
+    plans = [plan_for(point.as_of(version)) for version in point.earlier]
+    return Timeline((*plans, plan_for(point)), tuple(version.valid_until for version in point.earlier))
 
 
 def plan_for(point: Point) -> Plan:
-    """The plan that follows from a point's configuration."""
+    """The plan that follows from a point's present configuration."""
     gap_s = point.rules.gap_factor * point.sampling_minutes * 60.0
     plans = sorted(
         (_variable_plan(variable, gap_s) for variable in point.variables), key=lambda plan: not plan.is_volume
@@ -60,6 +84,7 @@ def plan_for(point: Point) -> Plan:
         flow=flow.code if flow else None,
         level=next((plan.code for plan in plans if plan.type is VariableType.LEVEL), None),
         derived_flow=flow if flow and flow.counter is None else None,
+        codes=frozenset(plan.code for plan in plans),
     )
 
 

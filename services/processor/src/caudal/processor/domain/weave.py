@@ -15,7 +15,7 @@ from caudal.common.domain.readings import ALERTING, Flag
 from caudal.processor.domain.counters import Settlement, pending, settled
 from caudal.processor.domain.fold import EMPTY, PointState, step
 from caudal.processor.domain.ledger import Measured, Row, merged
-from caudal.processor.domain.plans import Plan
+from caudal.processor.domain.plans import Timeline
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -64,8 +64,8 @@ _OPEN = (Flag.ZERO_TOTAL_RESET, Flag.IMPLAUSIBLE_RISE)
 class Weave:
     """One pass over a point's rows, oldest first."""
 
-    def __init__(self, plan: Plan, state: PointState = EMPTY) -> None:
-        self._plan = plan
+    def __init__(self, timeline: Timeline, state: PointState = EMPTY) -> None:
+        self._timeline = timeline
         self._state = state
         self._rows: dict[datetime, Change] = {}
         self.open_settlements: list[Settlement] = []
@@ -92,7 +92,8 @@ class Weave:
     ) -> Row:
         """Fold the instant `at`: what stands in the ledger, if anything, and what was delivered for it now."""
         measured = merged(stored.measured, delivered) if stored else merged({}, delivered)
-        folded = step(self._state, at, {code: one.value for code, one in measured.items()}, self._plan)
+        plan = self._timeline.at(at)
+        folded = step(self._state, at, {code: one.value for code, one in measured.items()}, plan)
         self._state = folded.state
         for settlement in folded.settlements:
             self._settle_known(settlement)

@@ -13,7 +13,7 @@ from caudal.common.domain.errors import NotFound
 from caudal.common.domain.readings import Inlet, RawStatus
 from caudal.common.ports import Catalog
 from caudal.processor.domain.ledger import Measured, Row, digest_of, measured_in, merged
-from caudal.processor.domain.plans import Plan, plan_for
+from caudal.processor.domain.plans import Timeline, timeline_for
 from caudal.processor.handlers.weaving import ROWS_AT_ONCE, Weaver
 from caudal.processor.ports import Head, Ledger, LedgerUnit, RawRecord
 
@@ -31,14 +31,14 @@ class Desk:
 
     ledger: Ledger
     catalog: Catalog
-    _plans: dict[str, tuple[Point, Plan]] = field(default_factory=dict)
+    _timelines: dict[str, tuple[Point, Timeline]] = field(default_factory=dict)
 
-    def plan(self, point: Point) -> Plan:
-        """The plan of a point, made once for each version of its configuration."""
-        known = self._plans.get(point.code)
+    def timeline(self, point: Point) -> Timeline:
+        """The plans of a point, made once for each time that its configuration is read."""
+        known = self._timelines.get(point.code)
         if known is None or known[0] is not point:
-            known = (point, plan_for(point))
-            self._plans[point.code] = known
+            known = (point, timeline_for(point))
+            self._timelines[point.code] = known
         return known[1]
 
 
@@ -86,7 +86,9 @@ async def claim(desk: Desk, device: str) -> int:
 async def fold_again(
     desk: Desk, point_code: str, start: datetime | None = None, end: datetime | None = None
 ) -> tuple[int, int]:
-    """Fold the rows of [start, end) under today's configuration, and on until nothing changes: (rows, changed).
+    """Fold the rows of [start, end) as the catalog has their configuration now, and on until nothing changes.
+
+    Returns how many rows there were, and how many changed.
 
     Raises:
         NotFound: there is no such point.
@@ -102,22 +104,21 @@ async def fold_again(
             heads = await unit.lock([point.code])
             rows = await unit.rows(point.code, cursor, end, ROWS_AT_ONCE)
             is_last = len(rows) < ROWS_AT_ONCE
-            weaver = Weaver(unit, point, desk.plan(point), heads.get(point.code))
+            weaver = Weaver(unit, point, desk.timeline(point), heads.get(point.code))
             changed += (await weaver.weave({row.at: {} for row in rows}, onwards=is_last)).changed
-            await _judge_again(unit, point, rows)
+            await _judge_again(desk, unit, point, rows)
         seen += len(rows)
         if rows:
             cursor = rows[-1].at + timedelta(microseconds=1)
     return seen, changed
 
 
-async def _judge_again(unit: LedgerUnit, point: Point, rows: Sequence[Row]) -> None:
+async def _judge_again(desk: Desk, unit: LedgerUnit, point: Point, rows: Sequence[Row]) -> None:
     """Raw readings that no variable of the point could use may be of use now."""
     if rows:
         failed = await unit.failed(point.device, rows[0].at, rows[-1].at)
         standing = {row.at: {measured.digest for measured in row.measured.values()} for row in rows}
-        known = {variable.code for variable in point.variables}
-        await unit.mark([_judged(record, point.code, known, standing) for record in failed])
+        await unit.mark([_judged(record, point.code, desk.timeline(point), standing) for record in failed])
 
 
 def _record(bundle: RawReadings, reading: RawReading) -> RawRecord:
@@ -142,13 +143,13 @@ async def _take_in(
         if brought := measured_in(record.reading, record.id):
             at = record.reading.measured_at
             delivered[at] = merged(delivered[at], brought) if at in delivered else brought
-    woven = await Weaver(unit, point, desk.plan(point), head).weave(delivered)
+    woven = await Weaver(unit, point, desk.timeline(point), head).weave(delivered)
     await unit.supersede(sorted(woven.superseded), SUPERSEDED)
-    known = {variable.code for variable in point.variables}
-    return woven.changed, [_judged(record, point.code, known, woven.standing) for record in records]
+    timeline = desk.timeline(point)
+    return woven.changed, [_judged(record, point.code, timeline, woven.standing) for record in records]
 
 
-def _judged(record: RawRecord, point: str, known: set[str], standing: Mapping[datetime, set[str]]) -> RawRecord:
+def _judged(record: RawRecord, point: str, timeline: Timeline, standing: Mapping[datetime, set[str]]) -> RawRecord:
     """A raw record with its status: SKIPPED if none of its values stands, FAILED if none could be used."""
     reading = record.reading
     status, reason = RawStatus.COMPLETED, ""
@@ -157,7 +158,7 @@ def _judged(record: RawRecord, point: str, known: set[str], standing: Mapping[da
         reason = "; ".join(f"{code}: {why}" for code, why in reading.problems.items()) or "no values"
     elif record.id not in standing.get(reading.measured_at, ()):
         status, reason = RawStatus.SKIPPED, SUPERSEDED
-    elif known.isdisjoint(reading.values):
+    elif timeline.at(reading.measured_at).codes.isdisjoint(reading.values):
         status = RawStatus.FAILED
         reason = f"point {point} has no variable named {', '.join(sorted(reading.values))}"[:500]
     return msgspec.structs.replace(record, point=point, status=status, reason=reason)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from caudal.common.domain.catalog import Point
 from caudal.processor.domain.fold import EMPTY
 from caudal.processor.domain.ledger import Measured, Row
-from caudal.processor.domain.plans import Plan
+from caudal.processor.domain.plans import Timeline
 from caudal.processor.domain.publication import publications
 from caudal.processor.domain.weave import Change, Weave
 from caudal.processor.ports import Entry, Head, LedgerUnit, Sink
@@ -35,10 +35,10 @@ class Woven:
 class Weaver:
     """Weaves into one point within one transaction, whose lock on the point it relies on."""
 
-    def __init__(self, unit: LedgerUnit, point: Point, plan: Plan, head: Head | None) -> None:
+    def __init__(self, unit: LedgerUnit, point: Point, timeline: Timeline, head: Head | None) -> None:
         self._unit = unit
         self._point = point
-        self._plan = plan
+        self._timeline = timeline
         self._head = head
         self._woven = Woven()
 
@@ -61,7 +61,7 @@ class Weaver:
 
     async def _append(self, queue: deque[datetime], delivered: Delivered) -> None:
         """The usual case: all that is left comes after the end of the ledger."""
-        weave = Weave(self._plan, self._head.state if self._head else EMPTY)
+        weave = Weave(self._timeline, self._head.state if self._head else EMPTY)
         first = queue[0]
         while queue:
             at = queue.popleft()
@@ -72,7 +72,7 @@ class Weaver:
         """Start behind the predecessor of the first instant; end where the ledger agrees, or ends."""
         first = queue[0]
         before = await self._unit.row_before(self._point.code, first)
-        weave = Weave(self._plan, before.state if before else EMPTY)
+        weave = Weave(self._timeline, before.state if before else EMPTY)
         since = weave.state.in_doubt_since()
         if since is not None:
             weave.reopen(await self._unit.rows(self._point.code, since, first))
