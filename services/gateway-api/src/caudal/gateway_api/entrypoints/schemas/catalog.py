@@ -165,7 +165,7 @@ class PointPatch(Body):
         Raises:
             InvalidInput: a field cannot be used.
         """
-        plain = {name: value for name, value in _plain(point).items() if name != "variables"}
+        plain = {name: value for name, value in _plain(point).items() if name not in ("variables", "earlier")}
         if plain["status"] == PointStatus.OFFLINE and "status" not in self.model_fields_set:
             plain["status"] = PointStatus.ACTIVE
         changed = validated(_point, merged(plain, _set(self), whole=("mapping", "source"))).point()
