@@ -16,7 +16,7 @@ class IngestSettings(Section):
     """Name under which replicas share the uplinks."""
     ingest_max_batch: int = Field(default=1000, ge=1, le=10_000)
     """Uplinks handled at once, at most."""
-    ingest_linger_s: float = Field(default=0.005, ge=0, le=1)
+    ingest_linger_s: float = Field(default=0.01, ge=0, le=1)
     """How long the first uplink of a batch waits for more: latency against messages on the bus."""
     zigbee_topic: str = Field(default="zigbee2mqtt", pattern=r"^[^+#\x00]{1,200}$")
     """Base topic of Zigbee2MQTT."""

@@ -14,7 +14,7 @@ class ProcessorSettings(Section):
     """How often caps are enforced."""
     tidy_every_s: float = Field(default=3600.0, gt=0)
     """How often old raw payloads are forgotten."""
-    linger_s: float = Field(default=0.015, ge=0, le=1)
+    linger_s: float = Field(default=0.02, ge=0, le=1)
     """How long the first reading of a batch waits for more: latency against commits per second."""
     lanes: int = Field(default=2, ge=1, le=8)
     """Transactions at once on PostgreSQL, when much comes at a time."""

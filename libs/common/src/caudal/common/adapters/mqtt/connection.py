@@ -55,7 +55,7 @@ class Connection(aiomqtt.Client):
         self._consumes = inbox is not None
         self._dialling = True
         self._reading = True
-        self._lean = LeanPaho.made_of(self._client, self._on_delivery, self._on_puback)
+        self._lean = LeanPaho.made_of(self._client, self._on_delivery, self._on_puback, lambda: self._reading)
         self.window = Window(self._lean.send, self.drop)
         """Through which it publishes."""
 
