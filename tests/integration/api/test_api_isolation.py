@@ -29,10 +29,8 @@ from figures import tell
 from integration.api.house import NOW, WELL, ApiHouse, new_client, reading
 
 DOCUMENT: dict[str, Any] = json.loads(documentation())
-MARK = "zqa"
-"""Stands in everything that is the other client's."""
-ABSENT = "zqn"
-"""Stands in the name of nothing."""
+MARK, ABSENT = "zqa", "zqn"
+"""What stands in everything that is the other client's, and in the name of nothing."""
 OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
 
 PUBLIC = {
@@ -144,7 +142,7 @@ async def _lived_in(world: World) -> World:
     granted = (await world.as_("client_admin of b").get("/api/auth/me")).json()["permissions"]
     key = await _made(world.as_("client_admin of b"), "/api/api-keys/", permissions=granted, client="b")
     world.key = key["key"]
-    # What was made last is the other client's own; what is asked for is the first one's.
+    # What is asked for is the first one's.
     world.own = {name: value for name, value in world.own.items() if not name.startswith("b ")}
     api.clock.advance(seconds=5)
     return world
@@ -375,7 +373,6 @@ async def _snapshot(world: World) -> dict[str, Any]:
 
 
 async def test_owner_of_everything_sees_its_own(world: World) -> None:
-    """The matrix would be content with answers that never show anything."""
     client = world.as_(f"everything of {MARK}")
     for method, path in OPERATIONS:
         if method != "GET" or path in PUBLIC or path in OF_EVERYBODY or "window" in path or path == "/flush":
