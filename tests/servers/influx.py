@@ -60,11 +60,11 @@ class Influx(Server):
         """Where it is."""
         return f"http://{self.host}:{self.port}"
 
-    def query(self, statement: str, database: str = "", **credentials: str) -> str:
+    def query(self, statement: str, database: str = "", **options: str) -> str:
         """What the server answers to a statement of InfluxQL, as it is."""
-        form = urllib.parse.urlencode({"q": statement, "db": database, **credentials}).encode()
+        form = urllib.parse.urlencode({"q": statement, "db": database, **options}).encode()
         request = urllib.request.Request(f"{self.url}/query", data=form, headers=self.headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(answer.read().decode())
 
     headers: ClassVar[dict[str, str]] = {}
@@ -82,6 +82,7 @@ class Influx1(Influx):
     """InfluxDB 1.x; `http` lines are added to that section of its configuration."""
 
     name = "influx1"
+    api = "1"
 
     def __init__(self, folder: Path, http: str = "") -> None:
         super().__init__(folder)
@@ -100,6 +101,7 @@ class Influx2(Influx):
     """InfluxDB 2.x with an organisation and a token that may do everything."""
 
     name = "influx2"
+    api = "2"
     org = "caudal"
     token = "a-token-for-tests"
     headers: ClassVar[dict[str, str]] = {"Authorization": f"Token {token}"}

@@ -4,7 +4,6 @@ Points are made through the API: `point-<n>` claims `meter-<n>`, with a pulse to
 """
 
 import json
-import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
 
-from servers.influx import Influx1
+from servers.influx import Influx1, Influx2
 from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
 from servers.service import Service, migrate
@@ -28,12 +27,14 @@ VARIABLES: list[dict[str, Any]] = [
 class Platform:
     """Started as a whole; each server and service can be frozen, killed and started again."""
 
-    def __init__(self, folder: Path, *, devices: int = 1, processors: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, devices: int = 1, processors: int = 1, influx: type[Influx1 | Influx2] = Influx1
+    ) -> None:
         self.folder = folder
         self.devices = devices
         self.mosquitto = Mosquitto(folder / "mosquitto")
         self.postgres = Postgres(folder / "postgres")
-        self.influx = Influx1(folder / "influx")
+        self.influx = influx(folder / "influx")
         self.services: list[Service] = []
         self._processors = processors
         self._stack = ExitStack()
@@ -74,8 +75,10 @@ class Platform:
             "CAUDAL_DATABASE_URL": self.postgres.database(),
             "CAUDAL_DATA_DIR": str(self.folder / "data"),
             "CAUDAL_STORE": "influx",
-            "INFLUX_API": "1",
-            "CAUDAL_INFLUX_URL": f"http://{self.influx.host}:{self.influx.port}",
+            "INFLUX_API": self.influx.api,
+            "CAUDAL_INFLUX_URL": self.influx.url,
+            "CAUDAL_INFLUX_ORG": Influx2.org,
+            "CAUDAL_INFLUX_TOKEN": Influx2.token if self.influx.api == "2" else "",
             "CAUDAL_INFLUX_BUCKET": DATABASE,
             "CAUDAL_ADMIN_EMAIL": ADMIN["email"],
             "CAUDAL_ADMIN_PASSWORD": ADMIN["password"],
@@ -103,10 +106,7 @@ class Platform:
 
     def influxql(self, query: str, database: str = DATABASE) -> list[dict[str, Any]]:
         """The series that InfluxDB answers with."""
-        arguments = urllib.parse.urlencode({"db": database, "q": query, "epoch": "u"})
-        url = f"http://{self.influx.host}:{self.influx.port}/query?{arguments}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            result = json.load(answer)["results"][0]
+        result = json.loads(self.influx.query(query, database, epoch="u"))["results"][0]
         assert "error" not in result, result
         return list(result.get("series", []))
 
