@@ -1,7 +1,7 @@
 """A ledger in memory: a unit works on a copy, and the copy takes the original's place when it commits."""
 
 import copy
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,8 +35,9 @@ class Tables:
 class MemoryUnit:
     """See `ports.LedgerUnit`."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, deaf: Collection[Sink] = ()) -> None:
         self._tables = tables
+        self._deaf = deaf
 
     async def lock(self, points: Sequence[str]) -> dict[str, Head]:
         return {point: self._tables.heads[point] for point in points if point in self._tables.heads}
@@ -98,6 +99,8 @@ class MemoryUnit:
         return rejected_id in self._tables.rejected
 
     async def enqueue(self, sink: Sink, entry: Entry) -> None:
+        if sink in self._deaf:
+            return
         self._tables.last_id += 1
         self._tables.outbox[self._tables.last_id] = (sink, entry)
 
@@ -137,6 +140,7 @@ class MemoryLedger:
         self._shelf = [Tables()] if shelf is None else shelf
         self._holders = {} if holders is None else holders
         self._outboxes = {sink: MemoryOutbox(sink, self._shelf, self._holders) for sink in Sink}
+        self._deaf = {Sink.RECORDS}
 
     @property
     def tables(self) -> Tables:
@@ -150,11 +154,17 @@ class MemoryLedger:
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[MemoryUnit]:
         working = self.tables.copied()
-        yield MemoryUnit(working)
+        yield MemoryUnit(working, self._deaf)
         self.tables = working
 
     def outbox(self, sink: Sink) -> MemoryOutbox:
         return self._outboxes[sink]
+
+    def listen(self, sink: Sink, is_wanted: bool) -> None:
+        (self._deaf.discard if is_wanted else self._deaf.add)(sink)
+
+    def listens(self, sink: Sink) -> bool:
+        return sink not in self._deaf
 
     def replica(self) -> "MemoryLedger":
         """Another process on the same tables."""

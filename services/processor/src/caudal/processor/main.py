@@ -16,9 +16,12 @@ from caudal.common.ports import Delivery
 from caudal.common.service import Service, run
 from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
 from caudal.processor.adapters.sql_ledger import SqlLedger
+from caudal.processor.adapters.sql_records import SqlRecordBook, SqlSchemas
 from caudal.processor.entrypoints.bus import BusEntrypoint
 from caudal.processor.entrypoints.loops import Relay, every
+from caudal.processor.entrypoints.schemas import SchemaEntrypoint
 from caudal.processor.handlers.readings import Desk
+from caudal.processor.handlers.recording import RecordDesk, record_teller, review
 from caudal.processor.handlers.telling import bus_teller, store_teller
 from caudal.processor.handlers.upkeep import cap, rebuild, tidy
 from caudal.processor.settings import ProcessorSettings
@@ -53,14 +56,21 @@ async def build(service: Service) -> None:
     to_bus = bus_teller(ledger, bus, time.monotonic, bus.incarnation)
     projection = Relay("store", to_store.step, told, settings.store_linger_s)
     events = Relay("bus", to_bus.step, told, settings.events_linger_s)
+    recording = RecordDesk(SqlRecordBook(engine), ledger, SqlSchemas(engine), catalog, bus, clock)
+    to_records = record_teller(recording, time.monotonic)
+    records = Relay("records", to_records.step, told, settings.records_linger_s)
 
     def nudge() -> None:
         projection.nudge()
         events.nudge()
+        records.nudge()
 
     # SQLite has one writer at a time anyway.
     lanes = settings.lanes if engine.dialect.name == "postgresql" else 1
-    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge, lanes)
+    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge, lanes, partial(review, recording))
+    schemas = SchemaEntrypoint(recording, entrypoint.quiet, nudge)
+    await schemas.start()
+    bus.subscribe(schemas.subscription(mqtt.mqtt_shared))
     for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
         bus.subscribe(subscription)
 
@@ -72,6 +82,7 @@ async def build(service: Service) -> None:
 
     service.part("projection", run=projection.run, check=projection.check, restart=True)
     service.part("events", run=events.run, check=events.check, restart=True)
+    service.part("records", run=records.run, check=records.check, restart=True)
     service.part("bus", run=bus.run, check=bus.check)
     service.part("caps", run=partial(every, settings.cap_every_s, "caps", enforce_caps), restart=True)
     service.part("tidy", run=partial(every, settings.tidy_every_s, "tidy", tidy_up), restart=True)

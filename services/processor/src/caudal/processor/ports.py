@@ -11,9 +11,11 @@ import msgspec
 from caudal.common.bus.messages import RawReading, Rejected
 from caudal.common.domain.errors import Transient
 from caudal.common.domain.readings import Inlet, RawStatus
+from caudal.common.domain.schemas import Schema
 from caudal.common.ports import Outgoing, SeriesRow
 from caudal.processor.domain.fold import PointState
 from caudal.processor.domain.ledger import Row
+from caudal.processor.domain.records import Instant, Part, Record
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -51,6 +53,19 @@ class Sink(StrEnum):
 
     STORE = "store"
     BUS = "bus"
+    RECORDS = "records"
+    """Where records of dynamic schemas are computed; it takes nothing while there are no schemas."""
+
+
+class RecordOrder(msgspec.Struct, frozen=True, array_like=True):
+    """Something beside changed rows after which records have to be computed."""
+
+    schema: str | None = None
+    """Compute all of its records again."""
+    point: str | None = None
+    """Look whose it is now; neither: look which points are gone."""
+    command: str | None = None
+    """Whose answer is to be told once it is done."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -58,6 +73,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
     messages: list[Outgoing] = []
     rows: list[SeriesRow] = []
+    orders: list[RecordOrder] = []
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -177,6 +193,14 @@ class Ledger(Protocol):
         """What this sink has yet to be told; one and the same each time."""
         ...
 
+    def listen(self, sink: Sink, is_wanted: bool) -> None:
+        """Whether units of this process enqueue anything for a sink; all do for each, but for RECORDS, at first."""
+        ...
+
+    def listens(self, sink: Sink) -> bool:
+        """Whether they do."""
+        ...
+
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't; how many."""
         ...
@@ -191,4 +215,74 @@ class Ledger(Protocol):
 
     async def points(self) -> list[str]:
         """All points that have rows."""
+        ...
+
+
+class Schemas(Protocol):
+    """Dynamic schemas, as the catalog has them now."""
+
+    async def active(self) -> list[Schema]:
+        """Those of which there are records, in order of code."""
+        ...
+
+
+class RecordUnit(Protocol):
+    """One transaction on records, which waits until no other is open: what it reads stays as it is."""
+
+    async def instants(self, point: str, start: datetime, end: datetime) -> list[Instant]:
+        """Values of the ledger's rows of [start, end), oldest first."""
+        ...
+
+    async def next_instant(self, point: str, start: datetime) -> datetime | None:
+        """When the first row of the point was measured that is not before `start`."""
+        ...
+
+    async def part(self, schema: str, point: str, start: datetime) -> Part | None:
+        """The part that begins then."""
+        ...
+
+    async def parts(
+        self, schema: str, point: str, start: datetime, end: datetime, limit: int | None, *, newest_first: bool = False
+    ) -> list[Part]:
+        """Parts of a point that begin in [start, end)."""
+        ...
+
+    async def parts_of_group(self, schema: str, group: str, start: datetime, end: datetime) -> list[Part]:
+        """Parts of a group that begin in [start, end), in order of point and time."""
+        ...
+
+    async def put_parts(self, schema: str, point: str, start: datetime, end: datetime, parts: Sequence[Part]) -> None:
+        """Put these in the place of all parts of the point that begin in [start, end)."""
+        ...
+
+    async def put_record(self, schema: Schema, record: Record, definition: str, at: datetime) -> None:
+        """Put a record, by this definition of its schema, in the place of the one of its group and period."""
+        ...
+
+    async def drop_record(self, schema: str, group: str, start: datetime) -> None:
+        """There is nothing to say of this group and period any more."""
+        ...
+
+
+class RecordBook(Protocol):
+    """Records of dynamic schemas, and the parts they are made of; every method raises `Transient`."""
+
+    def unit(self) -> AbstractAsyncContextManager[RecordUnit]:
+        """A transaction; commits at the end, rolls back on any error."""
+        ...
+
+    async def schemas(self) -> list[str]:
+        """Codes of all schemas of which there are records or parts."""
+        ...
+
+    async def points(self) -> list[str]:
+        """Codes of all points of which there are parts."""
+        ...
+
+    async def group_of(self, schema: str, point: str) -> str | None:
+        """The group to which the newest part of a point was reckoned; None: it has none."""
+        ...
+
+    async def forget(self, schema: str, besides: str | None = None) -> None:
+        """Forget all records of a schema, but those by the definition `besides`; without one its parts, too."""
         ...

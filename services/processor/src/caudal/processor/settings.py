@@ -22,3 +22,5 @@ class ProcessorSettings(Section):
     """How long events wait for those of the next batch."""
     store_linger_s: float = Field(default=0.01, ge=0, le=1)
     """How long rows for the telemetry store wait for those of the next batch."""
+    records_linger_s: float = Field(default=0.2, ge=0, le=60)
+    """How long changed rows wait for others before records of dynamic schemas are computed of them."""

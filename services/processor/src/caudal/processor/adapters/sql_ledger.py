@@ -30,6 +30,7 @@ class SqlLedger:
         self._held = HeldConnections(engine) if is_postgres else None
         outbox = PostgresOutbox if is_postgres else SqliteOutbox
         self._outboxes = {sink: outbox(engine, sink) for sink in Sink}
+        self._deaf = {Sink.RECORDS}
 
     async def aclose(self) -> None:
         """Give back what is held of the database."""
@@ -43,18 +44,29 @@ class SqlLedger:
         """A transaction; commits at the end, rolls back on any error."""
         if self._held:
             async with self._held.connection() as (connection, driver):
-                unit = SqlLedgerUnit(connection, PostgresExecution(driver, self._remembered))
+                unit = SqlLedgerUnit(connection, PostgresExecution(driver, self._remembered), self._deaf)
                 yield unit
                 await unit.commit()
         else:
             async with transaction(self._engine) as connection:
-                unit = SqlLedgerUnit(connection, SqliteExecution(connection))
+                unit = SqlLedgerUnit(connection, SqliteExecution(connection), self._deaf)
                 yield unit
                 await unit.commit()
 
     def outbox(self, sink: Sink) -> Outbox:
         """What this sink has yet to be told."""
         return self._outboxes[sink]
+
+    def listen(self, sink: Sink, is_wanted: bool) -> None:
+        """Whether units enqueue anything for a sink."""
+        if is_wanted:
+            self._deaf.discard(sink)
+        else:
+            self._deaf.add(sink)
+
+    def listens(self, sink: Sink) -> bool:
+        """Whether they do."""
+        return sink not in self._deaf
 
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""

@@ -4,7 +4,7 @@ Rows, heads and outbox entries of all points are gathered and written together: 
 little more than one for a single row. What is read back in the same transaction is written first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,7 @@ class _Gathered:
         self.raw: list[tuple[Any, ...]] = []
         self.rows: dict[tuple[str, datetime], tuple[Any, ...]] = {}
         self.heads: dict[str, tuple[Any, ...]] = {}
-        self.told: dict[Sink, list[Entry]] = {Sink.BUS: [], Sink.STORE: []}
+        self.told: dict[Sink, list[Entry]] = {sink: [] for sink in Sink}
 
     def tuples(self) -> dict[str, Tuples]:
         """By the name of the statement that inserts them."""
@@ -52,9 +52,11 @@ class _Gathered:
 class SqlLedgerUnit:
     """See `ports.LedgerUnit`."""
 
-    def __init__(self, connection: AsyncConnection, execution: Execution) -> None:
+    def __init__(self, connection: AsyncConnection, execution: Execution, deaf: Collection[Sink] = ()) -> None:
         self._connection = connection
         self._execution = execution
+        self._deaf = deaf
+        """Sinks for which nothing is kept."""
         self._gathered = _Gathered()
 
     async def commit(self) -> None:
@@ -165,7 +167,9 @@ class SqlLedgerUnit:
         return (await self._connection.execute(mark)).rowcount > 0
 
     async def enqueue(self, sink: Sink, entry: Entry) -> None:
-        """Tell the world later, in this order."""
+        """Tell the world later, in this order; nothing, where nobody listens."""
+        if sink in self._deaf:
+            return
         told = self._gathered.told[sink]
         told.append(entry)
         if len(told) >= ENTRIES_GATHERED:

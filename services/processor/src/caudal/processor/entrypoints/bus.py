@@ -1,7 +1,8 @@
 """Messages of the bus to handlers: decode, call one, tell whoever waits for the outcome."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -64,6 +65,7 @@ class BusEntrypoint:
         clock: Clock,
         nudge: Callable[[], None],
         lanes: int = 1,
+        review: Callable[[Collection[str]], Awaitable[None]] | None = None,
     ) -> None:
         self._desk = desk
         self._catalog = catalog
@@ -74,6 +76,10 @@ class BusEntrypoint:
         """Transactions at once, where there is much: one is folded while the database writes the other."""
         self._catalog_in_use = asyncio.Lock()
         """A batch that still believes a device unknown must be committed before the device is claimed."""
+        self._folding = asyncio.Lock()
+        """Held while readings that were there before are folded."""
+        self._review = review
+        """Told of devices whose entry in the catalog changed."""
 
     def subscriptions(self, linger_s: float, is_shared: bool) -> list[Subscription]:
         """What the processor listens to; replicas that share divide all but news of the catalog.
@@ -114,6 +120,12 @@ class BusEntrypoint:
             await keep(self._desk, some)
             self._nudge()
 
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """A time in which nothing is on its way into the ledger."""
+        async with self._folding, self._catalog_in_use:
+            yield
+
     async def take_rejected(self, deliveries: Sequence[Delivery]) -> None:
         """Keep what others could not read; a report that can't be read itself is kept as one."""
         await keep_rejected(self._desk.ledger, [self._rejected(delivery) for delivery in deliveries])
@@ -126,9 +138,12 @@ class BusEntrypoint:
                 self._catalog.forget(device)
             waiting = devices.intersection(await self._desk.ledger.unclaimed_devices())
         for device in sorted(waiting):
-            taken = await claim(self._desk, device)
+            async with self._folding:
+                taken = await claim(self._desk, device)
             _log.info("claimed", device=device, readings=taken)
             self._nudge()
+        if self._review is not None:
+            await self._review(devices)
 
     async def take_command(self, deliveries: Sequence[Delivery]) -> None:
         """Carry out orders and say what came of them; put away what is no order."""
@@ -160,7 +175,8 @@ class BusEntrypoint:
             order = _params(command, _Process)
             # The order may overtake the news of the change that it is about.
             self._catalog.forget(device)
-            seen, changed = await fold_again(self._desk, order.point, order.start, order.end)
+            async with self._folding:
+                seen, changed = await fold_again(self._desk, order.point, order.start, order.end)
             self._nudge()
             return {"readings": seen, "changed": changed}
         if command.action == "replay":

@@ -39,12 +39,14 @@ class Teller:
         monotonic: Callable[[], float],
         remember_s: float = 0.0,
         incarnation: Callable[[], int] = lambda: 0,
+        at_once: int = LETTERS_AT_ONCE,
     ) -> None:
         self._outbox = ledger.outbox(sink)
         self._tell = tell
         self._monotonic = monotonic
         self._remember_s = remember_s
         self._incarnation = incarnation
+        self._at_once = at_once
         self._tenure: Tenure | None = None
         self._told: list[int] = []
         """Letters that were told and are still in the outbox."""
@@ -69,7 +71,7 @@ class Teller:
         while self._remembered and self._remembered[0][0] <= now - self._remember_s:
             self._remembered.popleft()
         is_over = not self._remembered and now - tenure.since > TURN_S
-        letters = await self._outbox.next(0 if is_over else LETTERS_AT_ONCE, forget=self._told)
+        letters = await self._outbox.next(0 if is_over else self._at_once, forget=self._told)
         self._told = []
         entries = [entry for letter in letters for entry in letter.entries]
         count = await self._tell(entries)

@@ -133,4 +133,5 @@ class Weaver:
             await self._unit.enqueue(Sink.BUS, Entry(messages=told.messages))
             if told.rows:
                 await self._unit.enqueue(Sink.STORE, Entry(rows=told.rows))
+                await self._unit.enqueue(Sink.RECORDS, Entry(rows=told.rows))
         self._woven.changed += sum(change.is_visible for change in changes)
