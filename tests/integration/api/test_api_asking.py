@@ -193,6 +193,34 @@ class TestTrying:
         assert (await api.admin.post("/api/providers/acme/test", json={"point": "nowhere"})).status_code == 404
 
 
+class TestOrderingARound:
+    async def test_an_order_goes_to_who_asks(self, api: ApiHouse) -> None:
+        await api.admin.post("/api/providers/", json=ACME)
+        api.processor.answer = {"outcome": "ordered"}
+        answer = await api.admin.post("/api/providers/acme/poll")
+        assert (answer.status_code, answer.json()["outcome"]) == (202, "ordered")
+        (command,) = api.processor.commands
+        assert isinstance(command, Command)
+        assert (command.action, command.id) == ("poll", answer.json()["order"])
+        assert api.bus.published[-1].topic == "provider/acme/command"
+
+    async def test_who_may_not_and_what_no_round_asks(self, api: ApiHouse) -> None:
+        assert (await api.admin.post("/api/providers/nowhere/poll")).status_code == 404
+        await api.admin.post("/api/providers/", json=ACME)
+        assert (await api.reader.post("/api/providers/acme/poll")).status_code == 403
+        await api.admin.patch("/api/providers/acme", json={"active": False})
+        answer = await api.admin.post("/api/providers/acme/poll")
+        assert (answer.status_code, answer.json()["error"]["fields"][0]["field"]) == (422, "active")
+
+    async def test_a_shared_provider_is_asked_at_the_word_of_staff_alone(self, api: ApiHouse) -> None:
+        await api.admin.post("/api/providers/", json=ACME)
+        await api.admin.post("/api/clients/", json={"code": "andes"})
+        user = await api.add_user(email="a@andes.test", role="client_admin", client="andes")
+        answer = await api.as_(user).post("/api/providers/acme/poll")
+        assert answer.status_code == 403
+        assert api.processor.commands == []
+
+
 class TestSignedPushes:
     def headers(self, body: bytes, secret: str = SECRET, at: int | None = None, name: str = "m-1") -> dict[str, str]:
         """What a provider sends beside its body."""

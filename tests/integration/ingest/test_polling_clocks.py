@@ -83,10 +83,30 @@ async def test_a_round_that_something_of_ours_kept_from_ending_is_to_be_tried_ag
     assert await queue.poll({}) == {"points": 1, "failed": 0, "readings": 0}
 
 
+async def test_an_ordered_round_begins_at_once_however_long_the_interval() -> None:
+    begun, ordered = Begun(), asyncio.Event()
+
+    async def begin(gap: timedelta) -> Round | None:
+        ordered.clear()
+        return await begun.begin(gap)
+
+    async with working(lambda: ring(begin, timedelta(days=1), 1.0, ordered)):
+        await begun.times(1)
+        ordered.set()
+        await begun.times(2)
+
+
+async def test_a_round_ordered_while_another_is_under_way_is_tried_until_it_begins() -> None:
+    begun, ordered = Begun(), asyncio.Event()
+    ordered.set()
+    async with working(lambda: ring(begun.begin, timedelta(seconds=0.04), 1.0, ordered)):
+        await begun.times(3)
+
+
 async def test_without_redis_our_own_clock_goes_on() -> None:
     begun = Begun()
     queue = Queue(begun.begin, EVERY, f"redis://127.0.0.1:{free_port()}/0")
-    async with working(queue.run), working(lambda: ring(begun.begin, timedelta(seconds=0.04), 1.25)):
+    async with working(queue.run), working(lambda: ring(begun.begin, timedelta(seconds=0.04), 1.25, asyncio.Event())):
         await begun.times(3)
         async with asyncio.timeout(PATIENCE_S):
             while (await queue.check())["redis"] != "away":

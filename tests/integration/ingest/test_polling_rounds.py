@@ -1,5 +1,6 @@
 """Rounds of asking providers, over the record on both databases: what is asked, how far it is complete, who waits."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -282,6 +283,37 @@ async def test_who_is_not_to_be_asked_is_not(engine: AsyncEngine, change: dict[s
     provider = Provider(**{"code": "acme", "api": "generic"} | change)
     house = House(engine, [provider], [sourced_point("well-1", "acme", KEYS)])
     assert (await house.round()).points == 0
+
+
+async def test_an_ordered_provider_is_asked_for_all_its_points_whatever_the_clock_says(engine: AsyncEngine) -> None:
+    points = [sourced_point("well-1", "acme", KEYS), sourced_point("well-2", "other", KEYS)]
+    house = House(engine, [asked_provider("acme"), asked_provider("other")], points)
+    await house.round()
+    assert await house.polling.round(DAY) is None
+    house.polling.order("acme")
+    done = await house.polling.round(DAY)
+    assert done is not None
+    assert (done.points, len(house.acme.questions), len(house.other.questions)) == (1, 2, 1)
+    assert not house.polling.ordered.is_set()
+    assert await house.polling.round(DAY) is None
+
+
+async def test_what_was_ordered_stays_so_when_the_round_fails(house: House) -> None:
+    house.acme.measure("well-1", "q", NOW - HOUR, 1)
+    house.polling.order("acme")
+    house.bus.is_away = True
+    with pytest.raises(Transient):
+        await house.polling.round(DAY)
+    assert house.polling.ordered.is_set()
+    house.bus.is_away = False
+    await house.polling.round(DAY)
+    assert house.handed_on() == {NOW - HOUR: 1}
+
+
+async def test_two_clocks_of_a_process_begin_one_round(house: House) -> None:
+    done = await asyncio.gather(house.polling.round(MINUTE), house.polling.round(MINUTE))
+    assert done[1] is None
+    assert len(house.acme.questions) == 1
 
 
 async def test_of_two_replicas_one_has_a_round_and_a_crashed_one_begins_again_at_once(house: House) -> None:

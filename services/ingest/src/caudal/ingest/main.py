@@ -130,7 +130,7 @@ def polling_of(
     asker = Asker(accepting, record, clock, Reach(timedelta(hours=first), timedelta(minutes=overlap)))
     holder = MqttSettings().mqtt_client_id or NAME
     polling = Polling(fleet, secrets, clients, record, asker, clock, at_once=settings.polling_at_once, holder=holder)
-    return polling, Trying(fleet, secrets, clients, accepting, publisher, clock)
+    return polling, Trying(fleet, secrets, clients, accepting, publisher, clock, polling.order)
 
 
 def place_of(settings: IngestSettings, port: int) -> Place:
@@ -146,7 +146,7 @@ def add_clocks(service: Service, polling: Polling, settings: IngestSettings) -> 
         queue = poll.Queue(polling.round, every, redis_url)
         service.part("queue", run=queue.run, check=queue.check, restart=True)
     patience = TIMER_BESIDE_QUEUE if redis_url else TIMER_ALONE
-    service.part("polling", run=partial(poll.ring, polling.round, every, patience), restart=True)
+    service.part("polling", run=partial(poll.ring, polling.round, every, patience, polling.ordered), restart=True)
 
 
 async def bring_up_to_date() -> None:

@@ -72,14 +72,15 @@ PROVIDER_COMMAND = Topic(
     m.Command,
     ("gateway-api",),
     ("ingest",),
-    description="Try a provider (`test`): ask it for the latest values of a point, and hand nothing on.",
+    description="Try a provider (`test`): ask it for the latest values of a point, and hand nothing on. "
+    "Or ask it for all its points in a round now (`poll`).",
 )
 PROVIDER_RESULT = Topic(
     "provider/{provider}/result",
     m.Result,
     ("ingest",),
     ("gateway-api",),
-    description="What a provider that was tried answered, and what its mapping makes of it.",
+    description="What a provider that was tried answered, and what its mapping makes of it; that a round is ordered.",
 )
 TELEMETRY_RAW = Topic(
     "telemetry/{device}/raw",

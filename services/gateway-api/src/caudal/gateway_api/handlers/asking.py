@@ -1,4 +1,4 @@
-"""How asking providers goes, and trying one."""
+"""How asking providers goes, trying one, and asking one now."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -117,6 +117,26 @@ async def try_provider(desk: AskingDesk, caller: Caller, code: str, params: dict
         raise InvalidInput("point", "name one of your points: this provider is shared by all clients")
     order = new_order(desk.orders, caller, "test", code)
     return await send(desk.orders, order, PROVIDER_COMMAND.address(provider=code), params, desk.test_wait_s)
+
+
+async def poll_provider(desk: AskingDesk, caller: Caller, code: str) -> OrderedCommand:
+    """Have a provider asked for all its points in a round that begins as soon as it can.
+
+    Raises:
+        NotFound: there is no such provider within the caller's scope.
+        Forbidden: it is shared by all clients, and when it is asked is the staff's matter.
+        InvalidInput: no round asks it.
+        Transient: the broker is away.
+    """
+    provider = await _provider(desk, caller, code)
+    if not caller.scope.sees(provider.client):
+        raise Forbidden("this provider is shared by all clients: only staff have it asked")
+    if provider.api is None:
+        raise InvalidInput("api", f"{code!r} has none, so there is nothing to ask")
+    if not _is_asked(provider):
+        raise InvalidInput("active", f"{code!r} is switched off or only being tried, so no round asks it")
+    order = new_order(desk.orders, caller, "poll", code)
+    return await send(desk.orders, order, PROVIDER_COMMAND.address(provider=code), {}, desk.test_wait_s)
 
 
 def _is_asked(provider: Provider) -> bool:

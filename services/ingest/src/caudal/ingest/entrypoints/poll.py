@@ -5,6 +5,7 @@ Both may ring, in any number of replicas: the record says whether a round begins
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
@@ -36,8 +37,11 @@ Begin = Callable[[timedelta], Awaitable[Round | None]]
 _log = structlog.get_logger(__name__)
 
 
-async def ring(begin: Begin, every: timedelta, patience: float) -> None:
-    """Begin a round whenever the last one began more than `every` × `patience` ago, until cancelled."""
+async def ring(begin: Begin, every: timedelta, patience: float, ordered: asyncio.Event) -> None:
+    """Begin a round whenever the last one began more than `every` × `patience` ago or one is `ordered`.
+
+    Until cancelled. A round that is ordered while another one is under way is begun when that one has ended.
+    """
     while True:
         pause_s = every.total_seconds() / LOOKS
         try:
@@ -45,7 +49,12 @@ async def ring(begin: Begin, every: timedelta, patience: float) -> None:
         except Transient as error:
             _log.warning("providers cannot be asked yet", reason=str(error))
             pause_s = min(AGAIN_S, pause_s)
-        await asyncio.sleep(pause_s)
+        if ordered.is_set():
+            await asyncio.sleep(min(AGAIN_S, pause_s))
+            continue
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await ordered.wait()
 
 
 class Queue:

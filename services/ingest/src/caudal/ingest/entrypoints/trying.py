@@ -1,4 +1,4 @@
-"""Orders to try a provider, from the bus."""
+"""Orders about a provider, from the bus: to try it, to ask it now."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +12,7 @@ from caudal.common.ports import Delivery, Subscription
 Order = Callable[[str, Command], Awaitable[None]]
 
 AT_ONCE = 10
-"""Providers tried at the same time."""
+"""Orders carried out at the same time."""
 
 
 def subscription(order: Order, group: str | None = None) -> Subscription:

@@ -1,7 +1,7 @@
 """A round: every point that is due is asked, each provider at its own pace, none waiting for another."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -81,38 +81,65 @@ class Polling:
         self._clock = clock
         self._at_once = at_once
         self._holder = holder
+        self._round = asyncio.Lock()
+        # The record lets us begin again what a crash of ours cut short: it cannot tell that a round is under way here.
+        self._ordered: set[str] = set()
+        self.ordered = asyncio.Event()
+        """Set while somebody has ordered a round that has not been."""
+
+    def order(self, provider: str) -> None:
+        """Have the next round begin as soon as it can, and ask for all points of `provider` in it, due or not."""
+        self._ordered.add(provider)
+        self.ordered.set()
 
     async def round(self, gap: timedelta) -> Round | None:
         """Ask for every point that is due; None: a round is under way, or began less than `gap` ago.
 
+        Where somebody ordered a provider to be asked, the gap does not matter. What is ordered stays so until a round
+        that began after it is done.
+
         Raises:
             Transient: the record, the catalog or the bus is away; whom it has not asked is due again.
         """
+        if self._round.locked():
+            return None
+        async with self._round:
+            return await self._begun(gap)
+
+    async def _begun(self, gap: timedelta) -> Round | None:
         now = self._clock.now()
         until = now + timedelta(seconds=ROUND_S)
-        if not await self._record.begin(self._holder, now, until, now - gap):
+        if not await self._record.begin(self._holder, now, until, now if self._ordered else now - gap):
             return None
+        ordered, self._ordered = self._ordered, set()
+        self.ordered.clear()
         done: Round | None = None
         try:
             async with asyncio.timeout(ROUND_S):
-                done = await self._turns(now)
+                done = await self._turns(now, ordered)
         except TimeoutError as error:
             raise Transient(f"the round took more than {ROUND_S:.0f} s") from error
         except ExceptionGroup as group:
             raise _first(group) from group
         finally:
+            if done is None:
+                self._order_again(ordered)
             await self._record.end(self._holder, is_done=done is not None)
         _log.info("providers asked", points=done.points, failed=done.failed, readings=done.readings)
         return done
 
-    async def _turns(self, now: datetime) -> Round:
+    def _order_again(self, ordered: Set[str]) -> None:
+        for provider in ordered:
+            self.order(provider)
+
+    async def _turns(self, now: datetime, ordered: Set[str]) -> Round:
         providers = [provider for provider in await self._fleet.providers() if is_asked(provider)]
         points = await self._fleet.sourced()
         await self._record.tidy([point.code for point in points])
         self._asker.handed.forget_others([point.code for point in points])
         remembered, states = await self._record.points(), await self._record.providers()
         cursors, vault, done = await self._record.cursors(), await self._secrets.vault(), Round()
-        due = due_by_provider(points, remembered, now)
+        due = due_by_provider(points, remembered, now, ordered)
         async with asyncio.TaskGroup() as turns:
             for provider in providers:
                 if due.get(provider.code):
@@ -176,13 +203,16 @@ def is_asked(provider: Provider) -> bool:
 
 
 def due_by_provider(
-    points: Sequence[Point], remembered: Mapping[str, PointState], now: datetime
+    points: Sequence[Point], remembered: Mapping[str, PointState], now: datetime, ordered: Set[str] = frozenset()
 ) -> dict[str, list[tuple[Point, PointState]]]:
-    """Points that are to be asked for now, with what is remembered of them, by provider."""
+    """Points that are to be asked for now, with what is remembered of them, by provider; all of those `ordered`."""
     due: dict[str, list[tuple[Point, PointState]]] = {}
     for point in points:
         state = remembered.get(point.code)
-        if point.provider and is_due(point.code, timedelta(minutes=point.sampling_minutes), state, now):
+        if not point.provider:
+            continue
+        sampling = timedelta(minutes=point.sampling_minutes)
+        if point.provider in ordered or is_due(point.code, sampling, state, now):
             known = state or PointState(point=point.code, provider=point.provider)
             known = msgspec.structs.replace(known, provider=point.provider)
             due.setdefault(point.provider, []).append((point, known))

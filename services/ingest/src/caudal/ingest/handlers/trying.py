@@ -1,7 +1,7 @@
-"""Trying a provider: it is asked for a point's latest values, and what came is shown instead of handed on."""
+"""Orders about a provider: to try it, which shows what it says and hands nothing on, and to ask it in a round now."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -15,6 +15,7 @@ from caudal.common.domain.payloads.reader import Measurement
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.polled import arrivals_of
+from caudal.ingest.handlers.polling import is_asked
 from caudal.ingest.ports import Answered, Failed, Fleet, Outcome, ProviderClients, Question, Secrets
 
 SHOWN = 20
@@ -33,6 +34,7 @@ class Trying:
         accepting: Says what a mapping makes of an answer.
         publisher: Where results are told.
         clock: What time it is.
+        ask_now: Has all points of a provider asked for in a round that begins as soon as it can.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Trying:
         accepting: Accepting,
         publisher: Publisher,
         clock: Clock,
+        ask_now: Callable[[str], None],
     ) -> None:
         self._fleet = fleet
         self._secrets = secrets
@@ -50,30 +53,40 @@ class Trying:
         self._accepting = accepting
         self._publisher = publisher
         self._clock = clock
+        self._ask_now = ask_now
 
     async def order(self, provider: str, command: Command) -> None:
-        """Try a provider and tell the result; also why it could not be tried.
+        """Carry an order out and tell the result; also why it could not be carried out.
 
         Raises:
-            Transient: the bus is away; trying it once more does no harm.
+            Transient: the bus is away; doing it once more does no harm.
         """
         try:
-            detail, ok = await self._tried(provider, command), True
+            detail, ok = await self._done(provider, command), True
         except CaudalError as error:
             field = {"field": error.field, "error": error.reason} if isinstance(error, InvalidInput) else {}
             detail, ok = {"error": str(error), **field}, False
-        _log.info("provider tried", provider=provider, outcome=detail.get("outcome", "not tried"))
+        outcome = detail.get("outcome", "refused")
+        _log.info("order about a provider", provider=provider, action=command.action[:60], outcome=outcome)
         result = Result(id=command.id, ok=ok, detail=detail, timestamp=self._clock.now())
         await self._publisher.publish([Outgoing(topics.PROVIDER_RESULT.address(provider=provider), encode(result))])
 
-    async def _tried(self, code: str, command: Command) -> dict[str, Any]:
-        if command.action != "test":
-            raise InvalidInput("action", f"{command.action[:60]!r} is not test")
+    async def _done(self, code: str, command: Command) -> dict[str, Any]:
+        if command.action not in ("test", "poll"):
+            raise InvalidInput("action", f"{command.action[:60]!r} is neither test nor poll")
         provider = next((each for each in await self._fleet.providers() if each.code == code), None)
         if provider is None:
             raise InvalidInput("provider", f"there is no provider {code!r}")
         if provider.api is None:
             raise InvalidInput("api", "the provider has none, so there is nothing to ask")
+        if command.action == "test":
+            return await self._tried(provider, command)
+        if not is_asked(provider):
+            raise InvalidInput("active", f"{code!r} is switched off or only being tried, so no round asks it")
+        self._ask_now(code)
+        return {"outcome": "ordered"}
+
+    async def _tried(self, provider: Provider, command: Command) -> dict[str, Any]:
         point = self._point(provider, command.params, await self._fleet.sourced())
         assert point.source is not None
         client = self._clients.of(provider, point.code, await self._secrets.vault())

@@ -1,4 +1,4 @@
-"""How asking providers goes: status, credentials by name, presets, and trying one."""
+"""How asking providers goes: status, credentials by name, presets, trying one, and asking one now."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,12 @@ from caudal.gateway_api.domain.polling import PointSourceStatus, ProviderStatus
 from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin, ProviderReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.entrypoints.schemas.asking import Preset, TrialAnswer, TrialBody
+from caudal.gateway_api.entrypoints.schemas.asking import PollAnswer, Preset, TrialAnswer, TrialBody
 from caudal.gateway_api.entrypoints.schemas.common import Id
 from caudal.gateway_api.handlers.asking import (
     point_credentials,
     point_status,
+    poll_provider,
     provider_credentials,
     provider_status,
     try_provider,
@@ -66,3 +67,10 @@ async def try_out_provider(door: TheDoor, caller: ProviderAdmin, code: Id, body:
     if order.finished_at is None:
         return answer({"order": order.id, "outcome": "under_way"}, 202)
     return answer({"order": order.id, **order.detail})
+
+
+@asking.post("/api/providers/{code}/poll", status_code=202, response_model=PollAnswer)
+async def poll_provider_now(door: TheDoor, caller: ProviderAdmin, code: Id) -> Response:
+    """Have a provider asked for all its points now, due or not; its status and theirs show how it goes."""
+    order = done_or_under_way(await poll_provider(door.asking, caller, code))
+    return answer({"order": order.id, "outcome": order.detail.get("outcome", "under_way")}, 202)

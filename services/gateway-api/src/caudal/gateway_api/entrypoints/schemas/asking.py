@@ -1,4 +1,4 @@
-"""Trying a provider, as bodies."""
+"""Trying and asking a provider, as bodies."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -58,6 +58,15 @@ class TrialAnswer(Shown):
     """The beginning of the answer, with secrets struck out."""
     readings: list[TrialReading] = []  # noqa: RUF012 - pydantic copies it
     refused: list[TrialRefusal] = []  # noqa: RUF012 - pydantic copies it
+
+
+class PollAnswer(Shown):
+    """That a provider is going to be asked."""
+
+    order: str
+    """Id of the order."""
+    outcome: Literal["ordered", "under_way"]
+    """`ordered`: a round begins as soon as none is under way; `under_way`: nobody has taken the order yet."""
 
 
 class Preset(Shown):
