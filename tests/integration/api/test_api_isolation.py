@@ -59,6 +59,9 @@ THINGS = {
     "/api/clients/ code": "client",
     "/api/variables/ code": "variable",
     "/api/roles/ code": "role",
+    "variable": "variable",
+    "valid_from": "version",
+    "at": "instant",
 }
 """What a place in a path names: below one path where it says so, else everywhere."""
 FIELDS = {
@@ -78,6 +81,8 @@ FIELDS = {
 """What a parameter or a field of a body names."""
 
 
+OF_NOBODY = {"variable", "version", "instant"}
+"""What names a part of a point, and so is the same for everybody."""
 NAMESPACES = {("POST", "/api/points/"): {"device"}, ("POST", "/api/users/"): {"email"}}
 """What is unique among all clients: that it is taken is told, by whom is not."""
 
@@ -189,6 +194,8 @@ async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
         "email": f"client_user@{client}.test",
         "role": "reader",
         "mark": client,
+        "version": "beginning",
+        "instant": "2026-03-01T14:00:00Z",
     }
     return found if client == MARK else {f"b {name}": value for name, value in found.items()}
 
@@ -201,7 +208,7 @@ def filled(world: World, path: str, absent: bool) -> tuple[str, list[str]]:
     ids = []
     for name in re.findall(r"{(\w+)}", path):
         thing = thing_at(path, name)
-        id = world.absent(thing) if absent and thing != "variable" else world.own[thing]
+        id = world.absent(thing) if absent and thing not in OF_NOBODY else world.own[thing]
         ids.append(id)
         path = path.replace(f"{{{name}}}", id, 1)
     return path, ids

@@ -46,6 +46,7 @@ async def lived_in(api: ApiHouse) -> ApiHouse:
     told = {"types": ["OFFLINE"], "channels": ["EMAIL"]}
     for path, body in (
         ("/api/clients/", {"code": "a"}),
+        ("/api/points/well-1/meter-swaps/", {"variable": "total", "at": "2026-03-01T14:00:00Z"}),
         ("/api/users/owners/", {"user": "reader", "point": "well-1", "kind": "PRIMARY"}),
         ("/api/users/notifications/", {"user": "reader", **told}),
         ("/api/users/notifications/", {"user": "reader", "point": "well-1", **told}),

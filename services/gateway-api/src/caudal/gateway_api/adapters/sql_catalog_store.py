@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from caudal.common.adapters.sql_catalog import point_of, provider_of
-from caudal.common.adapters.sql_reads import Row, ask, ask_one
-from caudal.common.domain.catalog import Point, Provider, Variable
+from caudal.common.adapters.sql_catalog import SqlCatalog, point_of, provider_of
+from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
+from caudal.common.domain.catalog import Point, Provider, Variable, Version
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
@@ -23,9 +23,11 @@ from caudal.gateway_api.adapters.tables import (
     audit_log,
     clients,
     credentials,
+    ledger_readings,
     notification_preferences,
     outbox,
     owners,
+    point_versions,
     points,
     providers,
     users,
@@ -54,6 +56,20 @@ class SqlCatalogStore:
     async def point(self, code: str, scope: Scope) -> Point | None:
         point = _joined(await ask(self._engine, _one_point, {"wanted": code}))
         return point if point is not None and scope.sees(point.client) else None
+
+    async def history(self, code: str, scope: Scope) -> Point | None:
+        # In one statement, by the view that other services read.
+        point = await SqlCatalog(self._engine).point(code)
+        return point if point is not None and scope.sees(point.client) else None
+
+    async def readings_between(self, point: str, start: datetime | None, end: datetime | None) -> int:
+        view = ledger_readings.c
+        wanted = [view.point == point]
+        wanted += [view.measured_at >= start] if start is not None else []
+        wanted += [view.measured_at < end] if end is not None else []
+        return int(
+            await ask_value(self._engine, sa.select(sa.func.count()).select_from(ledger_readings).where(*wanted))
+        )
 
     async def provider(self, code: str, scope: Scope) -> Provider | None:
         row = await ask_one(self._engine, _one_provider, {"wanted": code})
@@ -109,7 +125,8 @@ class _SqlCatalogEdit:
         point = await _point(self._connection, code, hold=True)
         if point is None or not self._scope.sees(point.client):
             raise NotFound("point", code)
-        return point
+        bodies = await self._connection.execute(_earlier, {"wanted": code})
+        return replace(point, earlier=tuple(msgspec.json.decode(body, type=Version) for body in bodies.scalars()))
 
     async def provider(self, code: str) -> Provider:
         provider = await _provider(self._connection, code, hold=True)
@@ -121,15 +138,16 @@ class _SqlCatalogEdit:
         await self._check_belongings(point)
         await self._check_code(point)
         await self._write(sa.insert(points).values(**_point_row(point), created_at=at, updated_at=at))
-        await self._put_variables(point)
+        await self._put_configuration(point)
 
     async def put_point(self, point: Point, at: datetime) -> None:
         await self._check_belongings(point)
         await self._write(
             sa.update(points).where(points.c.code == point.code).values(**_point_row(point), updated_at=at)
         )
-        await self._connection.execute(sa.delete(variables).where(variables.c.point == point.code))
-        await self._put_variables(point)
+        for table in (variables, point_versions):
+            await self._connection.execute(sa.delete(table).where(table.c.point == point.code))
+        await self._put_configuration(point)
 
     async def put_credentials(
         self, owner_kind: str, owner: str, sealed: Mapping[str, str | None], at: datetime
@@ -217,10 +235,16 @@ class _SqlCatalogEdit:
         if last is not None and last.client is not None and last.client != point.client:
             raise Conflict("this code is taken", "code")
 
-    async def _put_variables(self, point: Point) -> None:
+    async def _put_configuration(self, point: Point) -> None:
         rows = [_variable_row(point.code, place, variable) for place, variable in enumerate(point.variables)]
         if rows:
             await self._connection.execute(sa.insert(variables), rows)
+        earlier = [
+            {"point": point.code, "valid_until": version.valid_until, "body": _json(version)}
+            for version in point.earlier
+        ]
+        if earlier:
+            await self._connection.execute(sa.insert(point_versions), earlier)
 
     async def _write(self, statement: sa.Insert | sa.Update | sa.Delete) -> None:
         try:
@@ -258,6 +282,11 @@ _bodies = (
     .order_by(variables.c.position, variables.c.code)
 )
 """Of the variables of some points, in their order."""
+_earlier = (
+    sa.select(point_versions.c.body)
+    .where(point_versions.c.point == sa.bindparam("wanted"))
+    .order_by(point_versions.c.valid_until)
+)
 _one_provider = sa.select(providers).where(providers.c.code == sa.bindparam("wanted"))
 _held_provider = _one_provider.with_for_update()
 

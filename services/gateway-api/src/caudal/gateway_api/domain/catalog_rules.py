@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -154,13 +155,31 @@ def with_swap(variable: Variable, swap: MeterSwap) -> Variable:
         InvalidInput: the variable counts nothing.
         Conflict: a swap at this instant is there already.
     """
-    if variable.counter is None and variable.type is not VariableType.TOTALIZER:
+    if not counts(variable):
         raise InvalidInput("variable", f"{variable.code!r} has no counter, so it has no meter to swap")
-    counter = variable.counter or Counter()
-    if any(present.at == swap.at for present in counter.swaps):
+    if has_swap(variable, swap.at):
         raise Conflict("a meter swap at this instant is declared already", "at")
+    counter = variable.counter or Counter()
     swaps = tuple(sorted((*counter.swaps, swap), key=lambda present: present.at))
     return replace(variable, counter=replace(counter, swaps=swaps))
+
+
+def without_swap(variable: Variable, at: datetime) -> Variable:
+    """The variable without the meter swap at `at`."""
+    if variable.counter is None:
+        return variable
+    swaps = tuple(swap for swap in variable.counter.swaps if swap.at != at)
+    return replace(variable, counter=replace(variable.counter, swaps=swaps))
+
+
+def counts(variable: Variable) -> bool:
+    """Whether there is a meter behind it that can be swapped."""
+    return variable.counter is not None or variable.type is VariableType.TOTALIZER
+
+
+def has_swap(variable: Variable, at: datetime) -> bool:
+    """Whether a swap of its meter at `at` is declared."""
+    return variable.counter is not None and any(swap.at == at for swap in variable.counter.swaps)
 
 
 def _check_place(point: Point) -> None:

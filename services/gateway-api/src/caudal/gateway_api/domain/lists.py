@@ -78,6 +78,22 @@ VARIABLES = ListShape(
     ordered=("point", "code", "type", "name"),
     key=("point", "position", "code"),
 )
+VERSIONS = ListShape(
+    name="versions",
+    columns=("valid_from", "valid_until", "sampling_minutes", "rules", "variables"),
+    filters={"valid_until": datetime, "sampling_minutes": float},
+    searched=("codes",),
+    ordered=("valid_from", "valid_until", "sampling_minutes"),
+    key=("valid_until",),
+)
+SWAPS = ListShape(
+    name="meter-swaps",
+    columns=("variable", "at", "starts_at", "note"),
+    filters={"variable": Code, "at": datetime, "starts_at": float},
+    searched=("variable", "note"),
+    ordered=("at", "variable", "starts_at"),
+    key=("at", "variable"),
+)
 PROVIDERS = ListShape(
     name="providers",
     columns=("code", "client", "name", "type", "api", "mapping", "time_zone", "active", "testing"),

@@ -1,28 +1,23 @@
-"""Changing the catalog: each change is recorded, and told to the other services, in the transaction that makes it."""
+"""Changing points and providers: each change is recorded, and told to others, in the transaction that makes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
 
 from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import ConfigChanged
 from caudal.common.bus.topics import TELEMETRY_CONFIG
-from caudal.common.domain.catalog import MeterSwap, Point, Provider, Variable
+from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Clock, Outgoing
 from caudal.gateway_api.domain.audit import act_of
-from caudal.gateway_api.domain.catalog_rules import (
-    checked_point,
-    checked_provider,
-    variable_in,
-    with_changed_variable,
-    with_swap,
-    with_variable,
-    without_variable,
-)
+from caudal.gateway_api.domain.catalog_rules import checked_point, checked_provider
 from caudal.gateway_api.domain.errors import Forbidden
-from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.timeline import Past, PointVersion, changed_from, past_that_differs
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.ports import CatalogEdit, CatalogStore, Sealing
@@ -30,8 +25,29 @@ from caudal.gateway_api.ports import CatalogEdit, CatalogStore, Sealing
 Secrets = Mapping[str, str | None]
 """Name to secret; None: forget it."""
 NONE: Secrets = {}
+Part = Variable | PointVersion
+"""What of a point is changed by itself."""
 
 Owned = TypeVar("Owned", Point, Provider)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """From when on a change is valid."""
+
+    at: datetime | None
+    """None: ever since; the past is corrected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A point after a change, and which of its readings are not what they would be under it."""
+
+    point: Point
+    past: Past | None = None
+    """None: none are."""
+    readings: int = 0
+    """How many, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +73,9 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point, secrets:
     point = checked_point(_placed(caller, point))
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_point(point, desk.clock.now())
-        _record(desk, edit, caller, "create", point, None, point)
+        record(desk, edit, caller, "create", point, None, point)
         await _keep_secrets(desk, edit, caller, point, secrets)
-        await _tell(desk, edit, point.device, point.code)
+        await tell(desk, edit, point.device, point.code)
     await desk.relay.deliver_soon()
     return point
 
@@ -71,29 +87,31 @@ async def change_point(
     change: Callable[[Point], Point],
     expected: Expected = ANY,
     secrets: Secrets = NONE,
-) -> Point:
-    """Put `change(point)` in the place of a point; the code stays.
+    since: Since | None = None,
+) -> Changed:
+    """Put `change(point)` in the place of a point; the code stays. What readings are judged by changes from `since` on.
 
     Raises:
         NotFound: there is no such point.
         Stale: it is not what the caller has seen.
-        Conflict: the new device is another point's.
+        Conflict: the new device is another point's, or it has too many versions.
         InvalidInput: a field cannot be used, or the provider is unknown.
     """
+    start = await begin_of(desk, code, since)
     async with desk.store.edit(caller.scope) as edit:
         before = await edit.point(code)
-        expected.check(before)
-        after = checked_point(_placed(caller, change(before)))
+        expected.check(replace(before, earlier=()))
+        after = changed_from(before, start, lambda version: checked_point(_placed(caller, change(version))))
         await edit.put_point(after, desk.clock.now())
         if before.client != after.client:
             await edit.forget_foreign(code, after.client)
-        _record(desk, edit, caller, "change", after, before, after)
+        record(desk, edit, caller, "change", after, before, after)
         await _keep_secrets(desk, edit, caller, after, secrets)
         if before.device != after.device:
-            await _tell(desk, edit, before.device, None)
-        await _tell(desk, edit, after.device, code)
+            await tell(desk, edit, before.device, None)
+        await tell(desk, edit, after.device, code)
     await desk.relay.deliver_soon()
-    return after
+    return await changed(desk, before, after)
 
 
 async def delete_point(desk: CatalogDesk, caller: Caller, code: str, expected: Expected = ANY) -> None:
@@ -104,97 +122,11 @@ async def delete_point(desk: CatalogDesk, caller: Caller, code: str, expected: E
     """
     async with desk.store.edit(caller.scope) as edit:
         point = await edit.point(code)
-        expected.check(point)
+        expected.check(replace(point, earlier=()))
         await edit.remove_point(code)
-        _record(desk, edit, caller, "delete", point, point, None)
-        await _tell(desk, edit, point.device, None)
+        record(desk, edit, caller, "delete", point, point, None)
+        await tell(desk, edit, point.device, None)
     await desk.relay.deliver_soon()
-
-
-# ---------------------------------------------------------------- variables
-
-
-async def create_variable(desk: CatalogDesk, caller: Caller, point: str, variable: Variable) -> Variable:
-    """Add a variable to a point.
-
-    Raises:
-        NotFound: there is no such point.
-        Conflict: the point has a variable of this code.
-        InvalidInput: a field cannot be used.
-    """
-    after = await _edit_variable(
-        desk, caller, point, variable.code, "create", lambda before: with_variable(before, variable)
-    )
-    return variable_in(after, variable.code)
-
-
-async def change_variable(
-    desk: CatalogDesk,
-    caller: Caller,
-    point: str,
-    code: str,
-    change: Callable[[Variable], Variable],
-    expected: Expected = ANY,
-) -> Variable:
-    """Put `change(variable)` in the place of a point's variable; the code stays.
-
-    Raises:
-        NotFound: there is no such point, or it has no such variable.
-        Stale: it is not what the caller has seen.
-        InvalidInput: a field cannot be used.
-    """
-
-    def changed(before: Point) -> Point:
-        expected.check(variable_in(before, code))
-        return with_changed_variable(before, code, change)
-
-    after = await _edit_variable(desk, caller, point, code, "change", changed)
-    return variable_in(after, code)
-
-
-async def delete_variable(desk: CatalogDesk, caller: Caller, point: str, code: str, expected: Expected = ANY) -> None:
-    """Remove a variable from a point; its readings stay in the ledger.
-
-    Raises:
-        NotFound: there is no such point, or it has no such variable.
-    """
-
-    def without(before: Point) -> Point:
-        expected.check(variable_in(before, code))
-        return without_variable(before, code)
-
-    await _edit_variable(desk, caller, point, code, "delete", without)
-
-
-async def swap_meter(desk: CatalogDesk, caller: Caller, point: str, code: str, swap: MeterSwap) -> Variable:
-    """Write down that the meter of a variable was replaced.
-
-    Raises:
-        NotFound: there is no such point, or it has no such variable.
-        InvalidInput: the variable counts nothing, or the time is out of bounds.
-        Conflict: a swap at that instant is there already.
-    """
-    declared = replace(swap, at=within_bounds(swap.at, "at"))
-
-    def change(before: Point) -> Point:
-        return with_changed_variable(before, code, lambda variable: with_swap(variable, declared))
-
-    return variable_in(await _edit_variable(desk, caller, point, code, "meter_swap", change), code)
-
-
-async def _edit_variable(
-    desk: CatalogDesk, caller: Caller, point: str, code: str, action: str, change: Callable[[Point], Point]
-) -> Point:
-    """Change a point for the sake of one variable; the journal shows that variable alone."""
-    async with desk.store.edit(caller.scope) as edit:
-        before = await edit.point(point)
-        after = checked_point(change(before))
-        await edit.put_point(after, desk.clock.now())
-        was, became = (next((v for v in side.variables if v.code == code), None) for side in (before, after))
-        _record(desk, edit, caller, action, after, was, became, variable=code)
-        await _tell(desk, edit, after.device, point)
-    await desk.relay.deliver_soon()
-    return after
 
 
 # ---------------------------------------------------------------- providers
@@ -210,7 +142,7 @@ async def create_provider(desk: CatalogDesk, caller: Caller, provider: Provider,
     provider = checked_provider(_placed(caller, provider))
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_provider(provider, desk.clock.now())
-        _record(desk, edit, caller, "create", provider, None, provider)
+        record(desk, edit, caller, "create", provider, None, provider)
         await _keep_secrets(desk, edit, caller, provider, secrets)
     return provider
 
@@ -235,10 +167,10 @@ async def change_provider(
         expected.check(before)
         after = checked_provider(_placed(caller, change(before)))
         await edit.put_provider(after, desk.clock.now())
-        _record(desk, edit, caller, "change", after, before, after)
+        record(desk, edit, caller, "change", after, before, after)
         await _keep_secrets(desk, edit, caller, after, secrets)
         for point, device in await edit.devices_of(code):
-            await _tell(desk, edit, device, point)
+            await tell(desk, edit, device, point)
     await desk.relay.deliver_soon()
     return after
 
@@ -255,7 +187,7 @@ async def delete_provider(desk: CatalogDesk, caller: Caller, code: str, expected
         _check_own(caller, provider)
         expected.check(provider)
         await edit.remove_provider(code)
-        _record(desk, edit, caller, "delete", provider, provider, None)
+        record(desk, edit, caller, "delete", provider, provider, None)
 
 
 # ---------------------------------------------------------------- whose it is
@@ -282,24 +214,56 @@ def _check_own(caller: Caller, provider: Provider) -> None:
 # ---------------------------------------------------------------- what every change does
 
 
-def _record(
+async def begin_of(desk: CatalogDesk, point: str, since: Since | None) -> datetime | None:
+    """From when on a change is valid: from now on if nobody says, or ever where the point has no past yet.
+
+    Raises:
+        InvalidInput: it lies in the future.
+    """
+    now = desk.clock.now()
+    if since is None:
+        return now if await desk.store.readings_between(point, None, None) else None
+    if since.at is not None and since.at > now:
+        raise InvalidInput("valid_from", "must not lie in the future")
+    return since.at
+
+
+async def changed(desk: CatalogDesk, before: Point, after: Point, about: datetime | None = None) -> Changed:
+    """What a change that was made means for the past; it is `about` what was measured from then on (None: all)."""
+    past = past_that_differs(before, after)
+    if past is not None and about is not None:
+        past = replace(past, start=about if past.start is None else max(past.start, about))
+    count = await desk.store.readings_between(after.code, past.start, past.end) if past else 0
+    return Changed(after, past if count else None, count)
+
+
+def record(
     desk: CatalogDesk,
     edit: CatalogEdit,
     caller: Caller,
     action: str,
     of: Point | Provider,
-    before: Point | Provider | Variable | None,
-    after: Point | Provider | Variable | None,
-    variable: str | None = None,
+    before: Point | Provider | Part | None,
+    after: Point | Provider | Part | None,
+    part: tuple[str, str] | None = None,
 ) -> None:
-    """Write down what was done to a point, a provider or a variable `of` a point."""
+    """Write down what was done to a point or a provider, or to a part `of` a point: its kind and its key."""
     point = of.code if isinstance(of, Point) else None
-    kind = "variable" if variable is not None else "provider" if point is None else "point"
+    kind, key = part or ("provider" if point is None else "point", of.code)
     # Who gains or loses something must not see whose it was or will be: that line is the staff's.
-    moved = before is not None and not isinstance(before, Variable) and before.client != of.client
+    moved = isinstance(before, Point | Provider) and before.client != of.client
     client = None if moved else of.client
-    act = act_of(caller, desk.clock.now(), action, kind, variable or of.code, before, after, client=client, point=point)
-    edit.audit.record(act)
+    states = (_recorded(before), _recorded(after))
+    edit.audit.record(act_of(caller, desk.clock.now(), action, kind, key, *states, client=client, point=point))
+
+
+def _recorded(state: Point | Provider | Part | None) -> Part | Provider | dict[str, Any] | None:
+    """A point as it was then: its earlier versions have lines of their own."""
+    if not isinstance(state, Point):
+        return state
+    plain: dict[str, Any] = msgspec.to_builtins(state)
+    valid_from = state.earlier[-1].valid_until.isoformat() if state.earlier else None
+    return {name: value for name, value in plain.items() if name != "earlier"} | {"valid_from": valid_from}
 
 
 async def _keep_secrets(
@@ -323,7 +287,7 @@ async def _keep_secrets(
     edit.audit.record(act)
 
 
-async def _tell(desk: CatalogDesk, edit: CatalogEdit, device: str, point: str | None) -> None:
+async def tell(desk: CatalogDesk, edit: CatalogEdit, device: str, point: str | None) -> None:
     """Say, retained, that what is known of a device is no longer so."""
     now = desk.clock.now()
     message = encode(ConfigChanged(device=device, point=point, changed_at=now))

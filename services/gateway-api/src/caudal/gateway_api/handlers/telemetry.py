@@ -66,9 +66,16 @@ async def devices_asked_for(desk: TelemetryDesk, device: str | None, point: str 
 
 
 async def process(
-    desk: TelemetryDesk, caller: Caller, code: str, start: datetime | None, end: datetime | None
+    desk: TelemetryDesk,
+    caller: Caller,
+    code: str,
+    start: datetime | None,
+    end: datetime | None,
+    wait_s: float | None = None,
 ) -> OrderedCommand:
     """Have a point folded again from `start` on, up to `end`; without them, all of it.
+
+    Waits `wait_s` for the outcome; None: as long as answers usually wait.
 
     Raises:
         NotFound: there is no such point.
@@ -80,7 +87,8 @@ async def process(
     point = await point_of_code(desk, caller, code)
     order = new_order(desk.orders, caller, "process", point.device)
     params = {"point": code, "from": _text(start), "to": _text(end)}
-    return await send(desk.orders, order, TELEMETRY_COMMAND.address(device=point.device), params, desk.order_wait_s)
+    wait_s = desk.order_wait_s if wait_s is None else wait_s
+    return await send(desk.orders, order, TELEMETRY_COMMAND.address(device=point.device), params, wait_s)
 
 
 async def rejected_entry(desk: TelemetryDesk, caller: Caller, entry: str) -> RejectedEntry:

@@ -20,9 +20,9 @@ class Change:
     at: datetime
     who: str
     action: str
-    """create, change, delete or meter_swap."""
+    """create, change, delete, meter_swap or meter_swap_removed."""
     kind: str
-    """point, variable or provider."""
+    """point, variable, version or provider."""
     point: str | None
     """The point that it is about, if it is about one."""
     key: str
@@ -40,7 +40,7 @@ class CatalogEdit(Protocol):
         ...
 
     async def point(self, code: str) -> Point:
-        """The point, held against other editors.
+        """The point with its earlier versions, held against other editors.
 
         Raises:
             NotFound: there is none.
@@ -65,7 +65,10 @@ class CatalogEdit(Protocol):
         ...
 
     async def put_point(self, point: Point, at: datetime) -> None:
-        """Put a point, with exactly these variables, in the place of the one of its code; raises as `add_point`."""
+        """Put a point, with exactly these variables and versions, in the place of the one of its code.
+
+        Raises as `add_point`.
+        """
         ...
 
     async def forget_foreign(self, point: str, client: str | None) -> None:
@@ -119,7 +122,15 @@ class CatalogStore(Protocol):
         ...
 
     async def point(self, code: str, scope: Scope) -> Point | None:
-        """The point of this code, with its variables."""
+        """The point of this code, with its variables, as it is now."""
+        ...
+
+    async def history(self, code: str, scope: Scope) -> Point | None:
+        """The point of this code, with its variables and its earlier versions."""
+        ...
+
+    async def readings_between(self, point: str, start: datetime | None, end: datetime | None) -> int:
+        """How many instants of a point have values, from `start` (None: ever) on and before `end` (None: till now)."""
         ...
 
     async def provider(self, code: str, scope: Scope) -> Provider | None:

@@ -1,28 +1,30 @@
-"""Catchment points, their journal, and meter swaps."""
+"""Catchment points and their journal."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Response
 
 from caudal.common.domain.errors import NotFound
+from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.folding import Folding
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.catalog import (
-    MeterSwapBody,
     NewPoint,
     PointBody,
     PointPatch,
-    PointVariable,
-    PointVariableBody,
     told,
 )
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
-from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point, swap_meter
+from caudal.gateway_api.entrypoints.schemas.configuration import PointAnswer, PointEntry
+from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point
+from caudal.gateway_api.handlers.folds import fold_after
 from caudal.gateway_api.ports import Change
 
 points = room("points")
@@ -33,7 +35,11 @@ async def list_points(
     door: TheDoor, caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(POINTS))]
 ) -> Response:
     """List points with their variables."""
-    return await listed(asked, partial(door.catalog.store.points, caller.scope))
+
+    async def read(listing: Listing) -> Page[PointEntry]:
+        return (await door.catalog.store.points(caller.scope, listing)).mapped(PointEntry.of)
+
+    return await listed(asked, read)
 
 
 @points.post("/api/points/", status_code=201, response_model=PointBody)
@@ -41,7 +47,8 @@ async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body
     """Add a point, with variables if they are given."""
 
     async def make() -> Response:
-        return shown(await create_point(door.catalog, caller, body.point(), told(body.credentials)), 201)
+        made = await create_point(door.catalog, caller, body.point(), told(body.credentials))
+        return shown(PointEntry.of(made), 201, version=made)
 
     return await create(make)
 
@@ -52,13 +59,18 @@ async def get_point(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
     point = await door.catalog.store.point(code, caller.scope)
     if point is None:
         raise NotFound("point", code)
-    return shown(point)
+    return shown(PointEntry.of(point), version=point)
 
 
-@points.patch("/api/points/{code}", response_model=PointBody)
-async def patch_point(door: TheDoor, caller: CatalogEditor, code: Id, expected: IfMatch, body: PointPatch) -> Response:
-    """Change what is named; the rest stays. `/api/telemetry/process/` applies it to the past."""
-    return shown(await change_point(door.catalog, caller, code, body.applied, expected, told(body.credentials)))
+@points.patch("/api/points/{code}", response_model=PointAnswer)
+async def patch_point(
+    door: TheDoor, caller: CatalogEditor, fold: Folding, code: Id, expected: IfMatch, body: PointPatch
+) -> Response:
+    """Change what is named; the rest stays. What readings are judged by changes from `valid_from` on."""
+    secrets = told(body.credentials)
+    changed = await change_point(door.catalog, caller, code, body.applied, expected, secrets, body.since)
+    after = await fold_after(door.telemetry, caller, changed, fold)
+    return shown(PointEntry.of(changed.point, after), version=replace(changed.point, earlier=()))
 
 
 @points.delete("/api/points/{code}", status_code=204)
@@ -74,16 +86,3 @@ async def point_journal(
 ) -> Response:
     """Who changed what about a point, the last change first; deleted points too."""
     return await listed(asked, partial(door.catalog.store.changes, code, caller.scope))
-
-
-@points.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=PointVariableBody)
-async def declare_meter_swap(
-    door: TheDoor, caller: CatalogEditor, code: Id, create: Creating, body: MeterSwapBody
-) -> Response:
-    """Declare that a meter was replaced; fold the point again (`/api/telemetry/process/`) when it lies in the past."""
-
-    async def make() -> Response:
-        swapped = await swap_meter(door.catalog, caller, code, body.variable, body.swap())
-        return shown(PointVariable.of(code, swapped), 201, version=swapped)
-
-    return await create(make)

@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field, SecretStr, TypeAdapter
 from caudal.common.domain.catalog import (
     Counter,
     Limits,
-    MeterSwap,
     Point,
     PointSource,
     PointStatus,
@@ -24,10 +23,10 @@ from caudal.common.domain.catalog import (
 )
 from caudal.common.domain.errors import InvalidInput
 from caudal.gateway_api.domain.merging import merged
+from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom, since_of
 from caudal.gateway_api.entrypoints.schemas.common import (
     Body,
     Id,
-    Instant,
     Number,
     Text,
     Whole,
@@ -35,6 +34,7 @@ from caudal.gateway_api.entrypoints.schemas.common import (
     strictly,
     validated,
 )
+from caudal.gateway_api.handlers.catalog import Since
 
 Mapping = str | dict[str, Any]
 VariableBody = Annotated[Variable, strictly(Variable)]
@@ -158,6 +158,14 @@ class PointPatch(Body):
     """Name to secret; null forgets it, what is left out stays."""
     rules: dict[str, Any] | None = None
     """Merged into what is there; null: the defaults."""
+    valid_from: ValidFrom = None
+    """From when on readings are judged by changed rules and sampling; left out: from now on, or since ever where
+    nothing was measured yet; `"beginning"` or null: since ever, the past is corrected."""
+
+    @property
+    def since(self) -> Since | None:
+        """From when on the change is valid."""
+        return since_of(self)
 
     def applied(self, point: Point) -> Point:
         """`point` with these changes, judged like a new one.
@@ -205,7 +213,14 @@ class PointVariableBody(Body):
         Raises:
             InvalidInput: a field cannot be used.
         """
-        return Variable(**{name: getattr(self, name) for name in type(self).model_fields if name != "point"})
+        return Variable(**{name: getattr(self, name) for name in PointVariableBody.model_fields if name != "point"})
+
+
+class NewVariable(PointVariableBody):
+    """A variable to be added to a point."""
+
+    valid_from: ValidFrom = None
+    """From when on readings have it; left out, `"beginning"` or null: since ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +249,14 @@ class VariablePatch(Body):
     sensor_depth_m: Number | None = None
     limits: dict[str, Any] | None = None
     sentinels: tuple[Number, ...] | None = None
+    valid_from: ValidFrom = None
+    """From when on readings are judged by it; left out: from now on, or since ever where nothing was measured yet;
+    `"beginning"` or null: since ever, the past is corrected."""
+
+    @property
+    def since(self) -> Since | None:
+        """From when on the change is valid."""
+        return since_of(self)
 
     def applied(self, variable: Variable) -> Variable:
         """`variable` with these changes, judged like a new one.
@@ -242,29 +265,6 @@ class VariablePatch(Body):
             InvalidInput: a field cannot be used.
         """
         return validated(_variable, merged(_plain(variable), _set(self)))
-
-
-class MeterSwapBody(Body):
-    """An operator's word that a meter was replaced."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"variable": "totalizer", "at": "2026-03-02T14:00:00Z", "starts_at": 0, "note": "new meter"}]
-        }
-    )
-
-    variable: Id
-    """The totalizer whose meter it was."""
-    at: Instant
-    """From this instant on readings are the new meter's."""
-    starts_at: Number = 0.0
-    """What the new meter showed when it was put in, in its own counts."""
-    note: Text = ""
-    """Who, why."""
-
-    def swap(self) -> MeterSwap:
-        """The swap that this body declares."""
-        return MeterSwap(at=self.at, starts_at=self.starts_at, note=self.note)
 
 
 class ProviderBody(Body):
@@ -284,7 +284,7 @@ class ProviderBody(Body):
     api: Id | None = None
     """Kind of HTTP API that is asked: tago, thethings, thingsboard or generic; null: it is not asked, it pushes."""
     connection: dict[str, Any] = Field(default_factory=dict)
-    """Where and how it is asked, such as `base_url`; no secrets."""
+    """Where and how it is asked or listened to, such as `base_url`, or `url` of a WebSocket; no secrets."""
     authentication: dict[str, Any] = Field(default_factory=dict)
     """Its `kind`, and the names of the secrets that it needs."""
     mapping: Mapping = "caudal"
@@ -361,8 +361,8 @@ def _plain(entry: Point | Variable | Provider) -> dict[str, Any]:
 
 
 def _set(patch: Body) -> dict[str, Any]:
-    """The fields that the caller named, null included, but for secrets."""
-    return {name: getattr(patch, name) for name in patch.model_fields_set if name != "credentials"}
+    """The fields that the caller named, null included, but for secrets and for when it is valid."""
+    return {name: getattr(patch, name) for name in patch.model_fields_set - {"credentials", "valid_from"}}
 
 
 def told(credentials: abc.Mapping[str, SecretStr | None] | None) -> dict[str, str | None]:

@@ -1,0 +1,213 @@
+"""Versions of a point's configuration, meter swaps, and what a change means for the past, as bodies."""
+
+from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from caudal.common.domain.catalog import MeterSwap, Point, PointSource, PointStatus, PointType, Rules, Variable
+from caudal.gateway_api.domain.merging import merged
+from caudal.gateway_api.domain.timeline import PointVersion
+from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom, since_of
+from caudal.gateway_api.entrypoints.schemas.catalog import (
+    PointBody,
+    PointVariable,
+    PointVariableBody,
+    RulesBody,
+    VariableBody,
+)
+from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Instant, Number, Shown, Text, validated
+from caudal.gateway_api.handlers.catalog import Since
+from caudal.gateway_api.handlers.folds import Fold
+
+
+class FoldBody(Shown):
+    """Readings that are not what they would be under the present configuration."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, populate_by_name=True)
+
+    start: Annotated[datetime | None, Field(alias="from")]
+    """null: from the first one on."""
+    end: Annotated[datetime | None, Field(alias="to")]
+    """null: to the last."""
+    readings: int
+    """How many, at most."""
+    order: str | None
+    """The order to fold them again, to be asked at `/api/telemetry/process/{order}`; null: none was given."""
+
+
+class Changed(Shown):
+    """What a change means for the past."""
+
+    fold: FoldBody | None = None
+    """What has to be folded again; left out: nothing."""
+
+
+class PointAnswer(PointBody, Changed):
+    """A point after a change."""
+
+
+class VariableAnswer(PointVariableBody, Changed):
+    """A variable after a change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointEntry:
+    """A point as it is shown: as it is now, and what a change of it means for the past."""
+
+    code: str
+    device: str
+    client: str | None
+    provider: str | None
+    type: PointType
+    status: PointStatus
+    name: str
+    latitude: float | None
+    longitude: float | None
+    altitude_m: float | None
+    time_zone: str
+    sampling_minutes: float
+    mapping: str | dict[str, Any] | None
+    max_rows: int | None
+    source: PointSource | None
+    rules: Rules
+    variables: tuple[Variable, ...]
+    fold: Fold | msgspec.UnsetType = msgspec.UNSET
+
+    @classmethod
+    def of(cls, point: Point, fold: Fold | None = None) -> "PointEntry":
+        """`point`, and what there is to be folded again."""
+        plain = {field.name: getattr(point, field.name) for field in fields_of(point) if field.name != "earlier"}
+        return cls(fold=fold or msgspec.UNSET, **plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedVariable(PointVariable):
+    """A variable after a change, with its point."""
+
+    fold: Fold | msgspec.UnsetType = msgspec.UNSET
+
+    @classmethod
+    def after(cls, point: str, variable: Variable, fold: Fold | None) -> "ChangedVariable":
+        """`variable` of `point`, and what there is to be folded again."""
+        plain = {field.name: getattr(variable, field.name) for field in fields_of(variable)}
+        return cls(point=point, fold=fold or msgspec.UNSET, **plain)
+
+
+class Refolding(msgspec.Struct, frozen=True):
+    """What the removal of something means for the past."""
+
+    fold: Fold | msgspec.UnsetType = msgspec.UNSET
+
+    @classmethod
+    def after(cls, fold: Fold | None) -> "Refolding":
+        """What there is to be folded again."""
+        return cls(fold or msgspec.UNSET)
+
+
+# ---------------------------------------------------------------- versions
+
+
+class VersionBody(Shown):
+    """What a point's readings are judged by for some time."""
+
+    valid_from: datetime | None
+    """null: since ever."""
+    valid_until: datetime | None
+    """null: until it is changed."""
+    sampling_minutes: float
+    rules: RulesBody
+    variables: tuple[VariableBody, ...]
+
+
+class VersionAnswer(VersionBody, Changed):
+    """A version after a change."""
+
+
+class VersionPatch(Body):
+    """What is corrected in one version; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sampling_minutes": 15}]})
+
+    valid_from: ValidFrom = None
+    """From when on it is valid; between the beginning of the version before and its own end."""
+    sampling_minutes: Number | None = None
+    rules: dict[str, Any] | None = None
+    """Merged into what is there; null: the defaults."""
+    variables: tuple[VariableBody, ...] | None = None
+    """Replaced as a whole."""
+
+    @property
+    def since(self) -> Since | None:
+        """From when on it should be valid; None: it stays."""
+        return since_of(self)
+
+    def applied(self, point: Point) -> Point:
+        """`point`, as it was then, with these changes."""
+        given = self.model_fields_set
+        if self.variables is not None:
+            point = replace(point, variables=self.variables)
+        if self.sampling_minutes is not None:
+            point = replace(point, sampling_minutes=self.sampling_minutes)
+        if "rules" in given:
+            rules = merged(msgspec.to_builtins(point.rules), self.rules) if self.rules is not None else {}
+            point = replace(point, rules=validated(_judging, {"rules": rules}).rules)
+        return point
+
+
+class _Judging(Body):
+    """Rules under their name, so that errors name them."""
+
+    rules: RulesBody
+
+
+_judging: TypeAdapter[_Judging] = TypeAdapter(_Judging)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedVersion(PointVersion):
+    """A version after a change."""
+
+    fold: Fold | msgspec.UnsetType = msgspec.UNSET
+
+    @classmethod
+    def after(cls, version: PointVersion, fold: Fold | None) -> "ChangedVersion":
+        """`version`, and what there is to be folded again."""
+        plain = {field.name: getattr(version, field.name) for field in fields_of(version)}
+        return cls(fold=fold or msgspec.UNSET, **plain)
+
+
+# ---------------------------------------------------------------- meters
+
+
+class MeterSwapBody(Body):
+    """An operator's word that a meter was replaced."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"variable": "totalizer", "at": "2026-03-02T14:00:00Z", "starts_at": 0, "note": "new meter"}]
+        }
+    )
+
+    variable: Id
+    """The totalizer whose meter it was."""
+    at: Instant
+    """From this instant on readings are the new meter's."""
+    starts_at: Number = 0.0
+    """What the new meter showed when it was put in, in its own counts."""
+    note: Text = ""
+    """Who, why."""
+
+    def swap(self) -> MeterSwap:
+        """The swap that this body declares."""
+        return MeterSwap(at=self.at, starts_at=self.starts_at, note=self.note)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapEntry(MeterSwap):
+    """A declared meter swap, with the variable whose meter it was."""
+
+    variable: str
