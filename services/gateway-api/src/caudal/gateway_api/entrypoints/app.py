@@ -17,12 +17,10 @@ from caudal.gateway_api.entrypoints.routes.asking import asking
 from caudal.gateway_api.entrypoints.routes.audit import audit
 from caudal.gateway_api.entrypoints.routes.auth import auth
 from caudal.gateway_api.entrypoints.routes.configuration import configuration
-from caudal.gateway_api.entrypoints.routes.imports import imports
 from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
 from caudal.gateway_api.entrypoints.routes.readings import readings
 from caudal.gateway_api.entrypoints.routes.roles import roles
-from caudal.gateway_api.entrypoints.routes.schemas import schemas
 from caudal.gateway_api.entrypoints.routes.series import series
 from caudal.gateway_api.entrypoints.routes.system import add_documentation, system
 from caudal.gateway_api.entrypoints.routes.tenancy import clients, users
@@ -45,9 +43,7 @@ ROOMS = (
     uplink,
     series,
     readings,
-    schemas,
     windows,
-    imports,
     system,
 )
 DESCRIPTION = """\
@@ -100,7 +96,6 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
     limits = {
         "/api/telemetry/uplink/": bounds.push_bytes,
         "/api/upload_csv": bounds.upload_bytes + MULTIPART_OVERHEAD,
-        "/api/import/upload": bounds.upload_bytes + MULTIPART_OVERHEAD,
     }
     paths = [route.path for room in ROOMS for route in room.routes if isinstance(route, Route)]
     app.add_middleware(EitherSlash, paths=paths)
