@@ -69,6 +69,12 @@ class TestCredentials:
         assert await sealed_in(api) == {}
         await api.admin.delete("/api/providers/acme")
 
+    async def test_a_point_with_secrets_of_its_own_is_asked_about_like_any_other(self, api: ApiHouse) -> None:
+        await api.add_point(credentials={"token": SECRET})
+        for path in ("summary/", "raw/", "rejected/", "data/"):
+            answer = await api.admin.get(f"/api/telemetry/{path}", params={"point": "well-1"})
+            assert answer.status_code == 200, path
+
     async def test_the_audit_log_names_them_and_tells_none(self, api: ApiHouse) -> None:
         await api.admin.post("/api/providers/", json=ACME | {"credentials": {"password": SECRET}})
         rows = await api.rows("select action, before, after from audit_log")
