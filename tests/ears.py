@@ -58,11 +58,22 @@ def write_catalog(path: Path) -> None:
             msgspec.json.encode(point.mapping), msgspec.json.encode(point.rules), None,
         )  # fmt: skip
         connection.execute("insert into catalog_points values (?,?,?,?,?,?,?,?,?,?,?,?,null,null,null,null,null)", row)
-    for provider in PROVIDERS:
-        mapping = msgspec.json.encode(provider.mapping)
-        entry = (provider.code, provider.name, provider.type, None, "{}", "{}", mapping, provider.time_zone, 1, 0)
-        connection.execute("insert into catalog_providers values (?,?,?,?,?,?,?,?,?,?,null)", entry)
     connection.commit()
+    connection.close()
+    for provider in PROVIDERS:
+        put_provider(path, provider)
+
+
+def put_provider(path: Path, provider: Provider) -> None:
+    """Have a provider in a catalog, in the place of the one of its code."""
+    entry = (
+        provider.code, provider.name, provider.type, provider.api, msgspec.json.encode(provider.connection),
+        msgspec.json.encode(provider.authentication), msgspec.json.encode(provider.mapping), provider.time_zone,
+        provider.active, provider.testing, provider.client,
+    )  # fmt: skip
+    with sqlite3.connect(path, timeout=10) as connection:
+        connection.execute("delete from catalog_providers where code = ?", (provider.code,))
+        connection.execute("insert into catalog_providers values (?,?,?,?,?,?,?,?,?,?,?)", entry)
     connection.close()
 
 

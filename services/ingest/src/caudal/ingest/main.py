@@ -30,8 +30,10 @@ from caudal.ingest.adapters.patient_catalog import PatientCatalog, PatientFleet
 from caudal.ingest.adapters.provider_clients import KeptClients
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.adapters.providers.opening import open_client
+from caudal.ingest.adapters.providers.websocket import WebsocketFeeds
 from caudal.ingest.adapters.rejects_file import RejectsFile
 from caudal.ingest.adapters.sql_api_keys import SqlApiKeys
+from caudal.ingest.adapters.sql_lease import SqlLease
 from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.adapters.sql_progress import SqlWindowProgress
 from caudal.ingest.adapters.sql_secrets import SqlSecrets
@@ -43,7 +45,9 @@ from caudal.ingest.entrypoints import batch, poll, trying, uplink
 from caudal.ingest.entrypoints.grpc.server import GrpcServer, Place
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.asking import Asker, Reach
+from caudal.ingest.handlers.hearing import Hearing
 from caudal.ingest.handlers.lead import Lead
+from caudal.ingest.handlers.listening import Listening
 from caudal.ingest.handlers.loading import Loading, Report
 from caudal.ingest.handlers.polling import Polling
 from caudal.ingest.handlers.presence import Presence
@@ -101,6 +105,18 @@ async def build(service: Service) -> None:
     service.part("windows", run=windows.run, restart=True)
     presence = Presence(SqlPollingRecord(engine), clock)
     service.part("presence", run=presence.run, restart=True)
+    feeds = WebsocketFeeds(settings.polling_networks, MAX_CONNECTIONS)
+    listening = Listening(
+        PatientFleet(SqlCatalog(engine)),
+        SqlSecrets(engine, open_sealer(CredentialSettings(), common.data_dir)),
+        feeds,
+        Hearing(accepting, presence, tally),
+        presence,
+        SqlLease(engine, "websocket"),
+        clock,
+        holder=mqtt.mqtt_client_id or NAME,
+    )
+    service.part("websockets", run=listening.run, check=listening.check, stop=feeds.aclose, restart=True)
     if settings.grpc_port is not None:
         receiving = Receiving(SqlApiKeys(engine), catalog, accepting, presence, tally, clock)
         server = GrpcServer(receiving.take, place_of(settings, settings.grpc_port))

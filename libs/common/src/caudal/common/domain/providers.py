@@ -62,10 +62,10 @@ class Authentication(Part, frozen=True, kw_only=True):
     """login: where the token stands in the answer."""
 
     def __post_init__(self) -> None:
-        _checked_word(self.secret, "secret")
+        checked_word(self.secret, "secret")
         for field in ("header", "scheme", "parameter"):
             if text := getattr(self, field):
-                _checked_word(text, field)
+                checked_word(text, field)
         _checked_path(self.login_path, "login_path", frozenset())
         checked_paths(self.token, "token")
 
@@ -93,10 +93,10 @@ class Connection(Part, frozen=True, kw_only=True):
     """How long one request may take as a whole, 0.1 to 120 s."""
 
     def __post_init__(self) -> None:
-        _checked_url(self.base_url)
-        _checked_range(self.page_rows, "page_rows", 1, MAX_ROWS)
-        _checked_range(self.span_hours, "span_hours", 1 / 60, 24 * 366)
-        _checked_range(self.timeout_s, "timeout_s", 0.1, 120)
+        checked_url(self.base_url)
+        checked_range(self.page_rows, "page_rows", 1, MAX_ROWS)
+        checked_range(self.span_hours, "span_hours", 1 / 60, 24 * 366)
+        checked_range(self.timeout_s, "timeout_s", 0.1, 120)
 
 
 class TagoConnection(Connection, frozen=True, kw_only=True):
@@ -218,14 +218,19 @@ def provider_settings(api: str, connection: Mapping[str, Any], authentication: M
     if api not in list(ProviderApi):
         raise InvalidInput("api", f"{str(api)[:60]!r} is none of {', '.join(ProviderApi)}")
     kind = ProviderApi(api)
-    there = _read(connection, CONNECTIONS[kind], "connection")
-    us = _read(authentication, Authentication, "authentication")
+    there = read_part(connection, CONNECTIONS[kind], "connection")
+    us = read_part(authentication, Authentication, "authentication")
     if ("{token}" in getattr(there, "path", "")) != (us.kind == "path_token"):
         raise InvalidInput("connection.path", "has {token} if, and only if, authentication.kind is path_token")
     return ProviderSettings(kind, there, us)
 
 
-def _read(fields: Mapping[str, Any], part: type[_Part], field: str) -> _Part:
+def read_part(fields: Mapping[str, Any], part: type[_Part], field: str) -> _Part:
+    """The part that `fields` describe.
+
+    Raises:
+        InvalidInput: they do not; the error names the field, beginning with `field`.
+    """
     try:
         return msgspec.convert(dict(fields), part)
     except msgspec.ValidationError as error:
@@ -236,16 +241,21 @@ def _read(fields: Mapping[str, Any], part: type[_Part], field: str) -> _Part:
         raise InvalidInput(f"{field}{path.rstrip('`')}", reason) from error
 
 
-def _checked_url(url: str) -> None:
+def checked_url(url: str, field: str = "base_url", schemes: tuple[str, str] = ("http", "https")) -> None:
+    """Nothing, if `url` is a whole address without anything secret in it.
+
+    Raises:
+        InvalidInput: it is not; the error names `field`.
+    """
     try:
         parts = urlsplit(url)
-        is_whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+        is_whole = parts.scheme in schemes and parts.hostname and (parts.port or 1) > 0
     except ValueError:
         is_whole = False
     if not is_whole or len(url) > 500 or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise InvalidInput("base_url", "is no address such as https://api.example.com/v2")
+        raise InvalidInput(field, f"is no address such as {schemes[1]}://api.example.com/v2")
     if "@" in parts.netloc or "?" in url or "#" in url:
-        raise InvalidInput("base_url", "has no user, query or fragment: secrets are kept apart")
+        raise InvalidInput(field, "has no user, query or fragment: secrets are kept apart")
 
 
 def _checked_path(path: str, field: str, names: frozenset[str]) -> None:
@@ -289,11 +299,21 @@ def _checked_sent_time(pattern: str) -> None:
         raise InvalidInput("sent_time", f"{pattern[:60]!r} does not tell date, hour and minute")
 
 
-def _checked_word(text: str, field: str) -> None:
+def checked_word(text: str, field: str) -> None:
+    """Nothing, if `text` can be a header's or a parameter's name.
+
+    Raises:
+        InvalidInput: it cannot; the error names `field`.
+    """
     if not _token.fullmatch(text):
         raise InvalidInput(field, "is one word of 1 to 80 letters, digits, - and _")
 
 
-def _checked_range(value: float, field: str, least: float, most: float) -> None:
+def checked_range(value: float, field: str, least: float, most: float) -> None:
+    """Nothing, if `value` lies between the two.
+
+    Raises:
+        InvalidInput: it does not; the error names `field`.
+    """
     if not least <= value <= most:
         raise InvalidInput(field, f"must be {least:g} to {most:g}, is {value:g}")

@@ -64,7 +64,10 @@ polling_points = sa.table(
 )
 polling_providers = sa.table(
     "polling_providers",
-    *(sa.column(name, UtcDateTime) for name in ("connected_at", "error_at", "open_until")),
+    *(
+        sa.column(name, UtcDateTime)
+        for name in ("connected_at", "connected_since", "heard_at", "error_at", "open_until")
+    ),
     *(sa.column(name, sa.String) for name in ("provider", "error")),
 )
 

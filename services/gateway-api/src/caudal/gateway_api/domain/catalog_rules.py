@@ -7,11 +7,21 @@ from typing import Any
 
 import msgspec
 
-from caudal.common.domain.catalog import Counter, MeterSwap, Point, Provider, Variable, VariableType, checked_zone
+from caudal.common.domain.catalog import (
+    Counter,
+    MeterSwap,
+    Point,
+    Provider,
+    ProviderType,
+    Variable,
+    VariableType,
+    checked_zone,
+)
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.mapping import mapping_from
 from caudal.common.domain.payloads.reader import Reader
+from caudal.common.domain.provider_feeds import feed_settings
 from caudal.common.domain.providers import provider_settings
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.intervals import within_bounds
@@ -105,7 +115,9 @@ def checked_provider(provider: Provider) -> Provider:
     for field in ("connection", "authentication"):
         if len(msgspec.json.encode(getattr(provider, field))) > MAX_CONNECTION_BYTES:
             raise InvalidInput(field, f"is longer than {MAX_CONNECTION_BYTES} bytes")
-    if provider.api is not None:
+    if provider.type is ProviderType.WEBSOCKET:
+        feed_settings(provider.connection, provider.authentication)
+    elif provider.api is not None:
         provider_settings(provider.api, provider.connection, provider.authentication)
     elif provider.connection or provider.authentication:
         raise InvalidInput("api", "says which kind of API the connection is to: tago, thethings, thingsboard, generic")

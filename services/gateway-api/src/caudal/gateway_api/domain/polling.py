@@ -29,9 +29,13 @@ class ProviderPolling:
     """What came of asking a provider; None: it never happened."""
 
     connected_at: datetime | None = None
-    """When it last answered."""
+    """When it last answered, or said something by itself."""
+    connected_since: datetime | None = None
+    """Of one that we listen to: since when; null: there is no connection."""
+    heard_at: datetime | None = None
+    """Of one that comes by itself: when it last said something."""
     error: str | None = None
-    """Why it failed last; null once it answers again."""
+    """Why it failed last; null once it answers, is connected or is heard again."""
     error_at: datetime | None = None
     open_until: datetime | None = None
     """Until then it is left alone."""

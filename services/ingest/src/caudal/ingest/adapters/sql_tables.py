@@ -48,7 +48,7 @@ rounds = sa.Table(
     sa.Column("begun_at", UtcDateTime, nullable=False),
     sa.Column("until", UtcDateTime, nullable=False),
 )
-"""One row: who has a round under way, or had the last one."""
+"""A row for each thing that one replica does at a time: who has it in hand, or had it last."""
 
 # ---------------------------------------------------------------- a view that gateway-api's migrations publish
 

@@ -1,6 +1,8 @@
-"""How providers are doing that come by themselves: noted at once, told to the record every few seconds."""
+"""How providers are doing that come by themselves: noted at once, told to the record every second."""
 
 import asyncio
+from collections.abc import Collection
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -9,7 +11,7 @@ from caudal.common.domain.errors import Transient
 from caudal.common.ports import Clock
 from caudal.ingest.ports import PollingRecord, ProviderState
 
-TELL_S = 3.0
+TELL_S = 1.0
 """How often the record hears of changes."""
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +30,6 @@ class Presence:
         self._clock = clock
         self._states: dict[str, ProviderState] = {}
         self._news: set[str] = set()
-        self._recalled = False
 
     def connected(self, provider: str) -> None:
         """A connection is there from now on."""
@@ -50,21 +51,28 @@ class Presence:
         if reason is not None:
             self.failed(provider, reason)
 
+    async def heard_at(self, provider: str) -> datetime | None:
+        """When a provider was last heard, by any replica.
+
+        Raises:
+            Transient: the record is away.
+        """
+        await self._recall([provider])
+        return self._states[provider].heard_at if provider in self._states else None
+
     async def tell(self) -> None:
         """Let the record know what is new.
 
         Raises:
             Transient: it is away; all is told next time.
         """
-        if not self._news:
-            return
-        await self._recall()
+        await self._recall([each for each in self._news if self._states[each].heard_at is None])
         for provider in sorted(self._news):
             await self._record.asked([], self._states[provider])
             self._news.discard(provider)
 
     async def run(self) -> None:
-        """Tell what is new every few seconds, until cancelled."""
+        """Tell what is new every second, until cancelled."""
         while True:
             await asyncio.sleep(TELL_S)
             try:
@@ -77,12 +85,13 @@ class Presence:
         self._states[provider] = msgspec.structs.replace(state, **changes)
         self._news.add(provider)
 
-    async def _recall(self) -> None:
-        """Take in what was noted before we were started."""
-        if self._recalled:
+    async def _recall(self, providers: Collection[str]) -> None:
+        """Take in when these were heard before we were started, or by another replica."""
+        if not providers:
             return
-        for provider, before in (await self._record.providers()).items():
-            state = self._states.get(provider)
-            if state is not None and state.heard_at is None:
-                self._states[provider] = msgspec.structs.replace(state, heard_at=before.heard_at)
-        self._recalled = True
+        recorded = await self._record.providers()
+        for provider in providers:
+            state = self._states.get(provider) or ProviderState(provider=provider)
+            known = recorded.get(provider) or state
+            heard = [at for at in (state.heard_at, known.heard_at) if at is not None]
+            self._states[provider] = msgspec.structs.replace(state, heard_at=max(heard, default=None))

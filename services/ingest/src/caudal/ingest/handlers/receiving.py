@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from caudal.common.bus import topics
+from caudal.common.domain.catalog import ProviderType
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
@@ -82,10 +83,10 @@ class Receiving:
         arrival = _arrival(device, key.provider, readings)
         outcome = await self._accepting.understood(arrival)
         if outcome.refused:
-            raise self._refused(key, outcome.refused[0])
+            raise await self._refused(key, outcome.refused[0])
         await self._accepting.accept([arrival])
-        if key.provider:
-            self._presence.heard(key.provider)
+        if await self._is_streaming(key):
+            self._presence.heard(str(key.provider))
         return len(outcome.readings)
 
     async def _check_owner(self, key: PushKey, device: str) -> None:
@@ -95,11 +96,16 @@ class Receiving:
         if point is not None and point.provider not in (None, key.provider):
             raise NotAllowed(f"device {device!r} is not one of provider {key.provider!r}")
 
-    def _refused(self, key: PushKey, error: Unreadable) -> InvalidInput:
+    async def _is_streaming(self, key: PushKey) -> bool:
+        """Whether a provider is shown by what it streams; of one that is asked, what is shown is how that goes."""
+        provider = await self._catalog.provider(key.provider) if key.provider else None
+        return provider is not None and provider.type is ProviderType.GRPC
+
+    async def _refused(self, key: PushKey, error: Unreadable) -> InvalidInput:
         self._tally.rejected(Inlet.GRPC, error.kind)
         refusal = InvalidInput(_field_of(error), error.reason)
-        if key.provider:
-            self._presence.failed(key.provider, str(refusal))
+        if await self._is_streaming(key):
+            self._presence.failed(str(key.provider), str(refusal))
         return refusal
 
 

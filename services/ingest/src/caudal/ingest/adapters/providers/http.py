@@ -46,7 +46,7 @@ def open_http(networks: Iterable[str], connections: int = 100) -> httpx.AsyncCli
     Raises:
         InvalidInput: a network is none.
     """
-    transport = AiohttpTransport(connections, _trust(), networks_from(networks))
+    transport = AiohttpTransport(connections, trust(), networks_from(networks))
     return httpx.AsyncClient(transport=transport, trust_env=False, cookies=_no_cookies(), follow_redirects=False)
 
 
@@ -55,7 +55,7 @@ def _no_cookies() -> CookieJar:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
     """The authorities that we trust; reading them takes a while."""
     return httpx.create_ssl_context(trust_env=False)
 
