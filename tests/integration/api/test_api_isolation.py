@@ -59,6 +59,7 @@ THINGS = {
     "/api/clients/ code": "client",
     "/api/variables/ code": "variable",
     "/api/roles/ code": "role",
+    "/api/schemas/ code": "schema",
     "variable": "variable",
     "valid_from": "version",
     "at": "instant",
@@ -162,7 +163,7 @@ async def _made(as_: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any
 
 async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
     """Something of everything, whose ids and names hold the client's code."""
-    names = {thing: f"{client}-{thing}" for thing in ("well", "device", "provider")}
+    names = {thing: f"{client}-{thing}" for thing in ("well", "device", "provider", "schema")}
     await _made(api.admin, "/api/providers/", code=names["provider"], client=client, name=client)
     key = await _made(api.admin, f"/api/providers/{names['provider']}/keys/", label=client)
     point = WELL | {"code": names["well"], "device": names["device"], "name": client, "client": client}
@@ -170,6 +171,8 @@ async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
     owner = await _made(api.admin, "/api/users/owners/", user=user, point=names["well"], kind="PRIMARY")
     told = {"types": ["OFFLINE"], "channels": ["SMS"]}
     preference = await _made(api.admin, "/api/users/notifications/", user=user, point=names["well"], **told)
+    flow = {"code": "flow", "variable": "flow"}
+    await _made(api.admin, "/api/schemas/", code=names["schema"], client=client, name=client, fields=[flow])
     order = await _made(api.admin, "/api/telemetry/process/", point=names["well"])
     await api.keep(reading(NOW, total=1.0), reading(NOW + timedelta(hours=1), total=2.0), device=names["device"])
     entry = f"{client}-r0"

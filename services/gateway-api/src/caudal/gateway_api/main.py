@@ -36,6 +36,7 @@ from caudal.gateway_api.adapters.sql_keys import SqlApiKeys
 from caudal.gateway_api.adapters.sql_ledger import SqlLedger
 from caudal.gateway_api.adapters.sql_records import SqlRecords
 from caudal.gateway_api.adapters.sql_repeats import SqlRepeats
+from caudal.gateway_api.adapters.sql_schema_records import SqlSchemaRecords
 from caudal.gateway_api.adapters.sql_sessions import ExpiredSessions
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
@@ -59,6 +60,7 @@ from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.handlers.records import RecordsDesk, create
+from caudal.gateway_api.handlers.schemas import SchemaDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.tenancy import account_rule, client_rule
@@ -145,6 +147,7 @@ def furnish(
     sealer = open_sealer(CredentialSettings(), data_dir)
     credentials = SqlCredentials(engine, sealer)
     relay = OutboxRelay(SqlOutbox(engine), publisher)
+    records = RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock)
     orders = OrderDesk(commands, publisher, clock)
     windows = WindowDesk(
         files=WindowFolder(data_dir / "windows", settings.min_free_bytes),
@@ -164,7 +167,8 @@ def furnish(
         windows=windows,
         once=once,
         rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, redis),
-        records=RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock),
+        records=records,
+        schemas=SchemaDesk(records, SqlSchemaRecords(engine), relay, orders, clock, settings.order_wait_s),
         figures=Figures(ledger, windows),
     )
     return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))

@@ -1,9 +1,10 @@
-"""Clients, users, owners and notification preferences in SQL: one row each, kept in one way."""
+"""Clients, users, owners, notification preferences and dynamic schemas in SQL: one row each, kept in one way."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,15 +14,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from caudal.common.adapters.sql_reads import ask_one
 from caudal.common.domain.errors import NotFound
+from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_identity import permissions_of
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
 from caudal.gateway_api.adapters.sql_scope import SCOPES, points_of
-from caudal.gateway_api.adapters.tables import clients, notification_preferences, owners, points, roles, users
+from caudal.gateway_api.adapters.tables import (
+    clients,
+    notification_preferences,
+    outbox,
+    owners,
+    points,
+    roles,
+    schemas,
+    users,
+)
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import ADMIN, Permission, Scope
-from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, USERS, Kind
+from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, SCHEMAS, USERS, Kind
 from caudal.gateway_api.ports import RecordsEdit
 
 T = TypeVar("T")
@@ -40,6 +51,7 @@ class _Place:
 
 _PLACES: Mapping[str, _Place] = {
     CLIENTS.name: _Place(clients, taken=("this code is taken", "code")),
+    SCHEMAS.name: _Place(schemas, ("points", "fields", "rules", "display"), ("this code is taken", "code")),
     USERS.name: _Place(users, taken=("another user has this address", "email")),
     OWNERS.name: _Place(owners, ("permissions",), ("the user is this to the point already", "kind")),
     PREFERENCES.name: _Place(
@@ -97,6 +109,10 @@ class _SqlRecordsEdit:
 
     async def remove(self, kind: Kind[T], key: str) -> None:
         await self._write(kind, sa.delete(_PLACES[kind.name].table).where(_is(kind, key)))
+
+    async def tell(self, message: Outgoing, at: datetime) -> None:
+        row = {"topic": message.topic, "payload": message.payload, "retain": message.retain, "created_at": at}
+        await self._connection.execute(sa.insert(outbox).values(row))
 
     async def client_of_point(self, point: str) -> tuple[str | None] | None:
         query = sa.select(points.c.client).where(points.c.code == point, SCOPES["point"](self._scope))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import sqlalchemy as sa
 
 from caudal.gateway_api.adapters.tables import (
+    RECORD_CLIENT,
     audit_log,
     clients,
     commands,
@@ -14,11 +15,12 @@ from caudal.gateway_api.adapters.tables import (
     owners,
     points,
     providers,
+    schemas,
     users,
     variables,
 )
 from caudal.gateway_api.domain.permissions import Scope
-from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, USERS
+from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, SCHEMAS, USERS
 
 Condition = sa.ColumnElement[bool]
 
@@ -52,17 +54,31 @@ def _shared_or_mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condi
     return sa.true() if scope.client is None else sa.or_(column.is_(None), column == scope.client)
 
 
+def _my_orders(scope: Scope) -> Condition:
+    """Orders about devices, and those about schemas: a schema may have the name of somebody else's device."""
+    if scope.client is None:
+        return sa.true()
+    is_about_schema = commands.c.action == "recompute"
+    mine = sa.select(schemas.c.code).where(schemas.c.client == scope.client)
+    return sa.or_(
+        sa.and_(sa.not_(is_about_schema), _of_my_devices(commands.c.target, scope)),
+        sa.and_(is_about_schema, commands.c.target.in_(mine)),
+    )
+
+
 SCOPES: Mapping[str, Callable[[Scope], Condition]] = {
     "point": lambda scope: _mine(points.c.client, scope),
     "variable": lambda scope: _of_my_points(variables.c.point, scope),
     "provider": lambda scope: _shared_or_mine(providers.c.client, scope),
     "act": lambda scope: _mine(audit_log.c.client, scope),
-    "order": lambda scope: _of_my_devices(commands.c.target, scope),
+    "order": _my_orders,
+    "record": lambda scope: _mine(RECORD_CLIENT, scope),
     "raw": lambda scope: _of_my_points(ledger_raw.c.point, scope),
     "rejected": lambda scope: _of_my_devices(ledger_rejected.c.device, scope),
     "unclaimed": lambda scope: sa.true() if scope.client is None else sa.false(),
     CLIENTS.name: lambda scope: _mine(clients.c.code, scope),
     USERS.name: lambda scope: _mine(users.c.client, scope),
+    SCHEMAS.name: lambda scope: _shared_or_mine(schemas.c.client, scope),
     OWNERS.name: lambda scope: _of_my_points(owners.c.point, scope),
     PREFERENCES.name: lambda scope: _of_my_users(notification_preferences.c.user, scope),
 }

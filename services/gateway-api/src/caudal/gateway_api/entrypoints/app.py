@@ -21,6 +21,7 @@ from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
 from caudal.gateway_api.entrypoints.routes.readings import readings
 from caudal.gateway_api.entrypoints.routes.roles import roles
+from caudal.gateway_api.entrypoints.routes.schemas import schemas
 from caudal.gateway_api.entrypoints.routes.series import series
 from caudal.gateway_api.entrypoints.routes.system import add_documentation, system
 from caudal.gateway_api.entrypoints.routes.tenancy import clients, users
@@ -43,6 +44,7 @@ ROOMS = (
     uplink,
     series,
     readings,
+    schemas,
     windows,
     system,
 )

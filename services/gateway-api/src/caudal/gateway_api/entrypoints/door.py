@@ -12,6 +12,7 @@ from caudal.gateway_api.handlers.identity import Identity
 from caudal.gateway_api.handlers.intake import Intake
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.records import RecordsDesk
+from caudal.gateway_api.handlers.schemas import SchemaDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.windows import WindowDesk
@@ -32,6 +33,7 @@ class Door:
     once: OnceDesk
     rates: Rates
     records: RecordsDesk
+    schemas: SchemaDesk
     figures: Callable[[], Awaitable[dict[str, float | None]]]
     """What `GET /metrics` answers."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import Result
-from caudal.common.bus.topics import PROVIDER_RESULT, TELEMETRY_RESULT, WINDOW_RESULT
+from caudal.common.bus.topics import PROVIDER_RESULT, SCHEMA_RESULT, TELEMETRY_RESULT, WINDOW_RESULT
 from caudal.common.ports import Delivery, Subscription
 from caudal.gateway_api.handlers.orders import OrderDesk, take_answer
 
@@ -16,5 +16,5 @@ def answers(desk: OrderDesk) -> Subscription:
         for delivery in deliveries:
             await take_answer(desk, decode(delivery.payload, Result))
 
-    filters = (TELEMETRY_RESULT.filter(), WINDOW_RESULT.filter(), PROVIDER_RESULT.filter())
+    filters = (TELEMETRY_RESULT.filter(), WINDOW_RESULT.filter(), PROVIDER_RESULT.filter(), SCHEMA_RESULT.filter())
     return Subscription(filters, take, max_batch=100, name="answers")

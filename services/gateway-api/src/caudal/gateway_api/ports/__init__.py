@@ -24,6 +24,7 @@ from caudal.gateway_api.ports.identity import Tokens as Tokens
 from caudal.gateway_api.ports.identity import Users as Users
 from caudal.gateway_api.ports.records import Records as Records
 from caudal.gateway_api.ports.records import RecordsEdit as RecordsEdit
+from caudal.gateway_api.ports.records import SchemaRecords as SchemaRecords
 from caudal.gateway_api.ports.telemetry import Commands as Commands
 from caudal.gateway_api.ports.telemetry import Ledger as Ledger
 from caudal.gateway_api.ports.telemetry import Repeats as Repeats

@@ -1,11 +1,13 @@
 """What is one row each: clients, users, owners, notification preferences."""
 
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Permission, Scope
-from caudal.gateway_api.domain.records import Kind
+from caudal.gateway_api.domain.records import GroupRecord, Kind
 from caudal.gateway_api.ports.identity import Audit
 
 T = TypeVar("T")
@@ -47,6 +49,10 @@ class RecordsEdit(Protocol):
         """
         ...
 
+    async def tell(self, message: Outgoing, at: datetime) -> None:
+        """Have `message` published once the transaction is committed, whatever crashes in between."""
+        ...
+
     async def client_of_point(self, point: str) -> tuple[str | None] | None:
         """Whose point it is; None: there is no such point within the scope."""
         ...
@@ -77,4 +83,12 @@ class Records(Protocol):
 
     async def page(self, kind: Kind[T], scope: Scope, listing: Listing) -> Page[T]:
         """A page of records."""
+        ...
+
+
+class SchemaRecords(Protocol):
+    """Records of dynamic schemas, read only."""
+
+    async def page(self, schema: str, scope: Scope, listing: Listing) -> Page[GroupRecord]:
+        """A page of a schema's records, newest first unless the listing says otherwise."""
         ...

@@ -154,7 +154,7 @@ class PreferenceBody(Body):
         return Preference(id=joined_id(self.user, self.point), **fields, created_at=now, updated_at=now)
 
 
-class _Patch(Body):
+class Patch(Body):
     """What changes; what is left out stays."""
 
     def applied(self, record: T, whole: type[Body], now: datetime) -> T:
@@ -171,7 +171,7 @@ class _Patch(Body):
         return replace(record, **kept, updated_at=now)  # type: ignore[type-var]
 
 
-class ClientPatch(_Patch):
+class ClientPatch(Patch):
     """What changes in a client; what is left out stays."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}]})
@@ -180,7 +180,7 @@ class ClientPatch(_Patch):
     active: Yes | None = None
 
 
-class UserPatch(_Patch):
+class UserPatch(Patch):
     """What changes in a user; what is left out stays."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"role": "client_user"}, {"active": False}]})
@@ -194,7 +194,7 @@ class UserPatch(_Patch):
     """false: nobody comes in with it any more."""
 
 
-class OwnerPatch(_Patch):
+class OwnerPatch(Patch):
     """What changes in what was agreed; another user, point or kind is another owner."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"permissions": ["points:read"]}]})
@@ -202,7 +202,7 @@ class OwnerPatch(_Patch):
     permissions: Annotated[tuple[Permission, ...], Field(max_length=20)] | None = None
 
 
-class PreferencePatch(_Patch):
+class PreferencePatch(Patch):
     """What changes in a preference; another user or point is another preference."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"channels": ["SMS"], "daily_summary": False}]})
