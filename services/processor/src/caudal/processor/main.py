@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
 from functools import partial
 
 from prometheus_client import Counter
@@ -17,6 +18,7 @@ from caudal.common.service import Service, run
 from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
 from caudal.processor.adapters.sql_ledger import SqlLedger
 from caudal.processor.adapters.sql_records import SqlRecordBook, SqlSchemas
+from caudal.processor.adapters.sql_silences import SqlSilences
 from caudal.processor.entrypoints.bus import BusEntrypoint
 from caudal.processor.entrypoints.loops import Relay, every
 from caudal.processor.entrypoints.schemas import SchemaEntrypoint
@@ -24,6 +26,7 @@ from caudal.processor.handlers.readings import Desk
 from caudal.processor.handlers.recording import RecordDesk, record_teller, review
 from caudal.processor.handlers.telling import bus_teller, store_teller
 from caudal.processor.handlers.upkeep import cap, rebuild, tidy
+from caudal.processor.handlers.vigil import Vigil
 from caudal.processor.settings import ProcessorSettings
 
 NAME = "processor"
@@ -74,8 +77,16 @@ async def build(service: Service) -> None:
     for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
         bus.subscribe(subscription)
 
+    vigil = Vigil(SqlSilences(engine))
+
     async def enforce_caps() -> int:
         return await cap(ledger, catalog, store, settings.max_rows_per_unit, clock.now())
+
+    async def look_around() -> dict[str, int]:
+        await bus.check()
+        # Who starts, or works off what waited in the broker, has not heard what was said meanwhile.
+        has_heard = entrypoint.has_caught_up(timedelta(seconds=settings.silence_every_s))
+        return await vigil.look(clock.now(), may_begin=has_heard)
 
     async def tidy_up() -> dict[str, int]:
         return await tidy(ledger, store, clock.now())
@@ -85,6 +96,8 @@ async def build(service: Service) -> None:
     service.part("records", run=records.run, check=records.check, restart=True)
     service.part("bus", run=bus.run, check=bus.check)
     service.part("caps", run=partial(every, settings.cap_every_s, "caps", enforce_caps), restart=True)
+    watch = partial(every, settings.silence_every_s, "silence", look_around)
+    service.part("silence", run=watch, restart=True)
     service.part("tidy", run=partial(every, settings.tidy_every_s, "tidy", tidy_up), restart=True)
 
 

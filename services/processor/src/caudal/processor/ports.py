@@ -1,6 +1,6 @@
 """What the processor needs of the world, named by role."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from caudal.common.ports import Outgoing, SeriesRow
 from caudal.processor.domain.fold import PointState
 from caudal.processor.domain.ledger import Row
 from caudal.processor.domain.records import Instant, Part, Record
+from caudal.processor.domain.silence import Silence, Watched
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -285,4 +286,32 @@ class RecordBook(Protocol):
 
     async def forget(self, schema: str, besides: str | None = None) -> None:
         """Forget all records of a schema, but those by the definition `besides`; without one its parts, too."""
+        ...
+
+
+class Silences(Protocol):
+    """Who is expected to speak, who has spoken, and who is silent; every method raises `Transient`."""
+
+    async def watched(self) -> list[Watched]:
+        """Points that are expected to speak and have spoken."""
+        ...
+
+    async def standing(self) -> list[Silence]:
+        """Silences that began and have not ended."""
+        ...
+
+    async def spoken(self, points: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Which variables have a value in the last row of these points."""
+        ...
+
+    async def heard(self, point: str) -> Mapping[str, datetime]:
+        """When the last value of each variable was measured, as far as the last rows of a point tell."""
+        ...
+
+    async def begin(self, silences: Sequence[Silence]) -> int:
+        """Keep silences, and tell of each that no other replica has kept; how many."""
+        ...
+
+    async def end(self, silences: Sequence[Silence], now: datetime) -> int:
+        """Forget silences, and tell of each that no other replica has ended; how many."""
         ...

@@ -115,6 +115,8 @@ class Alert(Message, frozen=True, kw_only=True):
     measured_at: Time
     value: float | None = None
     detail: str = ""
+    ended_at: Time | None = None
+    """When it came to its end, told under the same id; None: it stands, or is of one instant."""
 
 
 class Submission(Message, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
 from caudal.gateway_api.adapters.sql_scope import SCOPES
+from caudal.gateway_api.adapters.sql_silences import STALE, STATUS, silences_among
 from caudal.gateway_api.adapters.tables import (
     audit_log,
     clients,
@@ -37,6 +38,7 @@ from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page, search_text
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS, PROVIDERS, VARIABLES
 from caudal.gateway_api.domain.permissions import Scope
+from caudal.gateway_api.domain.silence import Silence
 from caudal.gateway_api.ports import CatalogEdit, Change
 
 T = TypeVar("T")
@@ -76,12 +78,16 @@ class SqlCatalogStore:
         return provider_of(row) if row and _sees_provider(scope, row["client"]) else None
 
     async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
-        query = asked_for(sa.select(points).where(SCOPES["point"](scope)), listing, POINTS)
+        columns = (column for column in points.c if column.name != "status")
+        query = asked_for(sa.select(*columns, STATUS, STALE).where(SCOPES["point"](scope)), listing, POINTS)
         rows, total = await page_of(self._engine, query, listing)
         bodies: dict[str, list[str]] = {}
         for row in await ask(self._engine, _bodies, {"codes": [row["code"] for row in rows]}):
             bodies.setdefault(row["point"], []).append(row["body"])
         return _page([point_of(row, bodies.get(row["code"], [])) for row in rows], total, listing)
+
+    async def silences(self, points: Sequence[str]) -> dict[str, list[Silence]]:
+        return await silences_among(self._engine, points)
 
     async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:
         query = asked_for(sa.select(variables).where(SCOPES["variable"](scope)), listing, VARIABLES)

@@ -25,6 +25,7 @@ POINTS = ListShape(
         "mapping",
         "max_rows",
         "rules",
+        "silent_since",
     ),
     filters={
         "code": Code,
@@ -33,6 +34,7 @@ POINTS = ListShape(
         "provider": Code,
         "type": PointType,
         "status": PointStatus,
+        "stale": bool,
         "name": str,
         "time_zone": str,
         "sampling_minutes": float,

@@ -10,6 +10,7 @@ from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope
+from caudal.gateway_api.domain.silence import Silence
 from caudal.gateway_api.ports.identity import Audit
 
 
@@ -138,7 +139,11 @@ class CatalogStore(Protocol):
         ...
 
     async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
-        """A page of points, with their variables."""
+        """A page of points, with their variables; those that have fallen silent are OFFLINE."""
+        ...
+
+    async def silences(self, points: Sequence[str]) -> dict[str, list[Silence]]:
+        """What is silent at these points, by point."""
         ...
 
     async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:

@@ -66,6 +66,14 @@ REJECTED = Table(
     Column("provider", String(64)),
     Column("replayed_at", UtcDateTime),
 )
+SILENCES = Table(
+    "processor_silences",
+    _metadata,
+    Column("point", String(64), primary_key=True),
+    Column("variable", String(64), primary_key=True),
+    Column("since", UtcDateTime),
+    Column("device", String(64)),
+)
 WINDOW_ROWS = Table(
     "processor_window_rows",
     _metadata,

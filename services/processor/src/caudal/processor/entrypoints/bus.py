@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -74,6 +74,9 @@ class BusEntrypoint:
         self._nudge = nudge
         self._lanes = lanes
         """Transactions at once, where there is much: one is folded while the database writes the other."""
+        self._behind = timedelta(0)
+        """How long the last of what came had waited, since somebody asked."""
+        self._judged_at: datetime | None = None
         self._catalog_in_use = asyncio.Lock()
         """A batch that still believes a device unknown must be committed before the device is claimed."""
         self._folding = asyncio.Lock()
@@ -110,10 +113,19 @@ class BusEntrypoint:
         async with self._catalog_in_use:
             lanes = [self._keep(lane) for lane in _lanes(bundles, self._lanes)]
             outcomes = await asyncio.gather(*lanes, return_exceptions=True)
+        if bundles:
+            self._behind = self._clock.now() - bundles[-1].readings[-1].received_at
         failures = [outcome for outcome in outcomes if outcome is not None]
         if failures:
             # One that is worth another try comes first: what is wrong with the rest shows then, too.
             raise next((failure for failure in failures if isinstance(failure, Transient)), failures[0])
+
+    def has_caught_up(self, most: timedelta) -> bool:
+        """Whether what came last had waited for at most so long, as far as can be said after so long a time."""
+        now = self._clock.now()
+        is_new, self._judged_at = self._judged_at is None, now
+        behind, self._behind = self._behind, timedelta(0)
+        return not is_new and behind <= most
 
     async def _keep(self, bundles: Sequence[RawReadings]) -> None:
         for some in _in_parts(bundles):

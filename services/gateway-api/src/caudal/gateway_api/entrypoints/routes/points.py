@@ -6,43 +6,45 @@ from typing import Annotated
 
 from fastapi import Depends, Response
 
+from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import room, shown
-from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.catalog import (
     NewPoint,
-    PointBody,
     PointPatch,
     told,
 )
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
-from caudal.gateway_api.entrypoints.schemas.configuration import PointAnswer, PointEntry
+from caudal.gateway_api.entrypoints.schemas.configuration import PointAnswer, PointEntry, ShownPoint
 from caudal.gateway_api.handlers.catalog import change_point, create_point, delete_point
-from caudal.gateway_api.handlers.folds import fold_after
+from caudal.gateway_api.handlers.folds import Fold, fold_after
 from caudal.gateway_api.ports import Change
 
 points = room("points")
 
 
-@points.get("/api/points/", response_model=Listed[PointBody], responses=AS_FILE)
+@points.get("/api/points/", response_model=Listed[ShownPoint], responses=AS_FILE)
 async def list_points(
     door: TheDoor, caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(POINTS))]
 ) -> Response:
     """List points with their variables."""
 
     async def read(listing: Listing) -> Page[PointEntry]:
-        return (await door.catalog.store.points(caller.scope, listing)).mapped(PointEntry.of)
+        found = await door.catalog.store.points(caller.scope, listing)
+        silences = await door.catalog.store.silences([point.code for point in found.items])
+        return found.mapped(lambda point: PointEntry.of(point, silences.get(point.code, ())))
 
     return await listed(asked, read)
 
 
-@points.post("/api/points/", status_code=201, response_model=PointBody)
+@points.post("/api/points/", status_code=201, response_model=ShownPoint)
 async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body: NewPoint) -> Response:
     """Add a point, with variables if they are given."""
 
@@ -53,13 +55,13 @@ async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body
     return await create(make)
 
 
-@points.get("/api/points/{code}", response_model=PointBody)
+@points.get("/api/points/{code}", response_model=ShownPoint)
 async def get_point(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
     """Show a point with its variables."""
     point = await door.catalog.store.point(code, caller.scope)
     if point is None:
         raise NotFound("point", code)
-    return shown(PointEntry.of(point), version=point)
+    return shown(await _entry(door, point), version=point)
 
 
 @points.patch("/api/points/{code}", response_model=PointAnswer)
@@ -70,7 +72,7 @@ async def patch_point(
     secrets = told(body.credentials)
     changed = await change_point(door.catalog, caller, code, body.applied, expected, secrets, body.since)
     after = await fold_after(door.telemetry, caller, changed, fold)
-    return shown(PointEntry.of(changed.point, after), version=replace(changed.point, earlier=()))
+    return shown(await _entry(door, changed.point, after), version=replace(changed.point, earlier=()))
 
 
 @points.delete("/api/points/{code}", status_code=204)
@@ -86,3 +88,9 @@ async def point_journal(
 ) -> Response:
     """Who changed what about a point, the last change first; deleted points too."""
     return await listed(asked, partial(door.catalog.store.changes, code, caller.scope))
+
+
+async def _entry(door: Door, point: Point, fold: Fold | None = None) -> PointEntry:
+    """A point with what is silent there."""
+    silences = await door.catalog.store.silences([point.code])
+    return PointEntry.of(point, silences.get(point.code, ()), fold)

@@ -1,5 +1,6 @@
 """Versions of a point's configuration, meter swaps, and what a change means for the past, as bodies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from datetime import datetime
@@ -10,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from caudal.common.domain.catalog import MeterSwap, Point, PointSource, PointStatus, PointType, Rules, Variable
 from caudal.gateway_api.domain.merging import merged
+from caudal.gateway_api.domain.silence import JUDGED, WHOLE, Silence
 from caudal.gateway_api.domain.timeline import PointVersion
 from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom, since_of
 from caudal.gateway_api.entrypoints.schemas.catalog import (
@@ -39,6 +41,23 @@ class FoldBody(Shown):
     """The order to fold them again, to be asked at `/api/telemetry/process/{order}`; null: none was given."""
 
 
+class SilenceBody(Shown):
+    """A variable of which nothing has come for too long, while others of its point have."""
+
+    variable: str
+    since: datetime
+    """When its last value was measured."""
+
+
+class ShownPoint(PointBody):
+    """A point, and how it is doing."""
+
+    silent_since: datetime | None = None
+    """When its last reading was measured, if nothing has come for too long; it is OFFLINE then."""
+    stale: tuple[SilenceBody, ...] = ()
+    """Variables that are silent by themselves."""
+
+
 class Changed(Shown):
     """What a change means for the past."""
 
@@ -46,7 +65,7 @@ class Changed(Shown):
     """What has to be folded again; left out: nothing."""
 
 
-class PointAnswer(PointBody, Changed):
+class PointAnswer(ShownPoint, Changed):
     """A point after a change."""
 
 
@@ -75,13 +94,20 @@ class PointEntry:
     source: PointSource | None
     rules: Rules
     variables: tuple[Variable, ...]
+    silent_since: datetime | None
+    stale: tuple[Silence, ...]
     fold: Fold | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, point: Point, fold: Fold | None = None) -> "PointEntry":
-        """`point`, and what there is to be folded again."""
+    def of(cls, point: Point, silences: Sequence[Silence] = (), fold: Fold | None = None) -> "PointEntry":
+        """`point`, what is silent there, and what there is to be folded again."""
         plain = {field.name: getattr(point, field.name) for field in fields_of(point) if field.name != "earlier"}
-        return cls(fold=fold or msgspec.UNSET, **plain)
+        judged = silences if point.status in (*JUDGED, PointStatus.OFFLINE) else ()
+        since = next((silence.since for silence in judged if silence.variable == WHOLE), None)
+        if since is not None:
+            plain["status"] = PointStatus.OFFLINE
+        stale = tuple(silence for silence in judged if silence.variable != WHOLE)
+        return cls(silent_since=since, stale=stale, fold=fold or msgspec.UNSET, **plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
