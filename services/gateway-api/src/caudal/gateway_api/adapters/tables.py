@@ -218,6 +218,26 @@ notification_preferences = sa.Table(
 )
 """`types` and `channels` are JSON lists; the id is made of user and point."""
 
+schemas = sa.Table(
+    "schemas",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("client", sa.String(64), sa.ForeignKey("clients.code", name="schemas_client_fkey"), index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("period", sa.String(16), nullable=False),
+    sa.Column("time_zone", sa.String(64), nullable=False),
+    sa.Column("group_by", sa.String(16), nullable=False),
+    sa.Column("points", sa.Text, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("display", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+"""`points`, `fields`, `rules` and `display` are JSON text."""
+
 audit_log = sa.Table(
     "audit_log",
     metadata,
@@ -351,3 +371,18 @@ window_rows = sa.table(
     sa.column("source_format", sa.String),
     sa.column("row_json", sa.Text),
 )
+schema_records = sa.table(
+    "schema_records",
+    sa.column("schema", sa.String),
+    sa.column("group", sa.String),
+    sa.column("starts_at", UtcDateTime),
+    sa.column("point", sa.String),
+    sa.column("client", sa.String),
+    sa.column("values_json", sa.Text),
+    sa.column("flags_json", sa.Text),
+    sa.column("reasons_json", sa.Text),
+    sa.column("readings", sa.Integer),
+    sa.column("computed_at", UtcDateTime),
+)
+RECORD_CLIENT: sa.ColumnElement[str | None] = sa.func.coalesce(schema_records.c.client, points.c.client)
+"""Whose a record is, where it is joined with its point: that of the point is the client's who has it now."""
