@@ -19,6 +19,7 @@ PAIRS = [
     ("docs/guides/providers.md", "docs/guides/proveedores.md"),
     ("docs/guides/grpc.md", "docs/guides/grpc.es.md"),
     ("docs/guides/access.md", "docs/guides/acceso.md"),
+    ("docs/guides/points.md", "docs/guides/puntos.md"),
 ]
 
 

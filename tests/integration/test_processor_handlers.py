@@ -16,7 +16,7 @@ from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.bus import codec
 from caudal.common.bus.messages import Alert, ProcessedReadings, RawReading, RawReadings, Rejected
 from caudal.common.bus.topics import TELEMETRY_ALERT, TELEMETRY_PROCESSED
-from caudal.common.domain.catalog import Counter, Point, PulseMeter, Variable, VariableType
+from caudal.common.domain.catalog import Counter, Point, PulseMeter, Variable, VariableType, Version
 from caudal.common.domain.errors import NotFound, Transient
 from caudal.common.domain.readings import Flag, Inlet
 from caudal.common.ports import Outgoing, SeriesRow
@@ -252,6 +252,46 @@ async def test_folding_a_range_again_leaves_what_came_before(
     catalog.put(point(pulses_per_liter=0.2))
     await fold_again(desk, "WELL-1", START + 3 * HOUR)
     assert await totals(ledger) == pytest.approx([0, 1, 2, 2.5, 3])
+
+
+def changed_at(hour: float, before: float, after: float) -> Point:
+    """A well whose pulse constant changed so many hours after the start."""
+    earlier = Version(valid_until=START + hour * HOUR, sampling_minutes=60, variables=point(before).variables)
+    return point(after, earlier=(earlier,))
+
+
+async def test_late_readings_are_converted_by_what_was_valid_when_they_were_measured(
+    desk: Desk, ledger: SqlLedger, catalog: MemoryCatalog
+) -> None:
+    catalog.put(changed_at(3, 0.1, 0.2))
+    await keep(desk, [bundle(*(reading(hour, total=100 * hour) for hour in (0, 1, 4)))])
+    await keep(desk, [bundle(*(reading(hour, 9, total=100 * hour) for hour in (3, 2)))])
+    assert await totals(ledger) == pytest.approx([0, 1, 2, 2.5, 3])
+
+
+async def test_folding_again_comes_to_what_the_corrected_past_would_have_given(
+    desk: Desk, ledger: SqlLedger, catalog: MemoryCatalog
+) -> None:
+    await keep(desk, [bundle(*(reading(hour, total=100 * hour) for hour in range(1200)))])
+    catalog.put(changed_at(2, 0.1, 0.2))
+    assert (await fold_again(desk, "WELL-1", START + 2 * HOUR))[0] == 1198
+    expected = [0.0, 1.0] + [1 + 0.5 * (hour - 1) for hour in range(2, 1200)]
+    assert await totals(ledger) == pytest.approx(expected)
+    assert await fold_again(desk, "WELL-1") == (1200, 0)
+
+
+async def test_what_no_variable_could_use_is_of_use_once_one_was_valid_then(
+    desk: Desk, ledger: SqlLedger, catalog: MemoryCatalog, engine: AsyncEngine
+) -> None:
+    level = Variable(code="level", type=VariableType.LEVEL)
+    catalog.put(point(variables=(level,)))
+    await keep(desk, [bundle(reading(0, total=100), reading(5, total=200))])
+    assert await statuses(engine) == {"FAILED": 2}
+    total = point().variables
+    earlier = (Version(valid_until=START + HOUR, sampling_minutes=60, variables=total),)
+    catalog.put(point(variables=(level,), earlier=earlier))
+    await fold_again(desk, "WELL-1")
+    assert await statuses(engine) == {"COMPLETED": 1, "FAILED": 1}
 
 
 async def test_folding_a_point_that_is_not_there_says_so(desk: Desk) -> None:

@@ -114,6 +114,15 @@ class TestChange:
         assert answer.status_code == 200
         assert (answer.json()["fold"]["readings"], answer.json()["fold"]["order"]) == (10, None)
 
+    async def test_readings_are_judged_by_what_was_valid_when_they_were_measured(self, measured: ApiHouse) -> None:
+        await measured.admin.patch("/api/variables/well-1/total", json=constant(0.2) | {"valid_from": ago(0.5)})
+        await measured.keep(
+            reading(NOW - DAY * 0.75, total=1950), reading(NOW - DAY * 0.5, total=2000), reading(NOW, total=2100)
+        )
+        params = {"point": "well-1", "variables": "total", "from": ago(1.5), "to": ago(-1)}
+        samples = (await measured.reader.get("/api/telemetry/data/", params=params)).json()["samples"]
+        assert [sample["values"]["total"] for sample in samples] == pytest.approx([19, 19.5, 19.75, 20.25])
+
 
 class TestVersions:
     async def test_nobody_and_reader_may_not(self, api: ApiHouse) -> None:
