@@ -78,6 +78,20 @@ def load(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
     sys.exit(delegated.run(INGEST, "load", context.args, data_dir, needs_running=True))
 
 
+@app.command("import", context_settings=PASS_ON)
+def import_rows(
+    context: typer.Context,
+    kind: Annotated[str, typer.Option(help="points, variables, owners or history.")] = "",
+    data_dir: DataDir = Path(".caudal"),
+) -> None:
+    """Take over an older system's points, variables, owners or history: caudal import FILE --kind points --dry-run."""
+    if kind == "history":
+        # Readings are readings, wherever they come from: the same way in, of any size.
+        sys.exit(delegated.run(INGEST, "load", context.args, data_dir, needs_running=True))
+    said = ["--kind", kind] if kind else []
+    sys.exit(delegated.run(GATEWAY_API, "import", [*context.args, *said], data_dir))
+
+
 @app.command()
 def migrate(data_dir: DataDir = Path(".caudal")) -> None:
     """Bring the tables of all services up to date."""

@@ -11,11 +11,17 @@ from pydantic import ValidationError
 
 from caudal.common.adapters.sealing import new_key as make_key
 from caudal.common.domain.errors import CaudalError
+from caudal.common.domain.import_maps import map_from
 from caudal.gateway_api import main
-from caudal.gateway_api.entrypoints.console import noted, told
+from caudal.gateway_api.domain.import_fields import ImportKind
+from caudal.gateway_api.entrypoints.console import imported, noted, told
 from caudal.gateway_api.entrypoints.errors import field_of
+from caudal.gateway_api.handlers.imports import How
 
 app = typer.Typer(add_completion=False, help="The HTTP API.", pretty_exceptions_enable=False)
+
+NOT_USABLE, SOME_REFUSED = 2, 1
+"""Exit codes of an import: the file or the mapping cannot be used; some rows are refused."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
@@ -91,6 +97,27 @@ def create_user(
     """Make a user who can log in."""
     made = asyncio.run(main.new_user(email, name, role, client, password))
     typer.echo(_json(made) if as_json else f"User {made.email} is there as {made.role}.")
+
+
+@app.command("import")
+def import_rows(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON.")],
+    kind: Annotated[ImportKind, typer.Option(help="What its rows are.")],
+    mapping: Annotated[Path | None, typer.Option("--map", help="JSON file that says which column is what.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    all_or_nothing: Annotated[bool, typer.Option("--all-or-nothing", help="Do nothing if one row is refused.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import points, variables or owners from a file; again, nothing is left to do."""
+    try:
+        said = map_from(msgspec.json.decode(mapping.read_bytes()) if mapping else {})
+        how = How(kind=kind, map=said, dry_run=dry_run, all_or_nothing=all_or_nothing)
+        report = asyncio.run(main.import_from(file, how))
+    except (CaudalError, OSError, msgspec.MsgspecError) as error:
+        typer.echo(f"Nothing was done: {error}", err=True)
+        raise typer.Exit(NOT_USABLE) from error
+    typer.echo(_json(report) if as_json else imported(report))
+    raise typer.Exit(SOME_REFUSED if report.refused else 0)
 
 
 @app.command()

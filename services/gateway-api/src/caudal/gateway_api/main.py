@@ -21,6 +21,7 @@ from caudal.common.domain.errors import Permanent
 from caudal.common.ports import Clock, Publisher, TelemetryStore
 from caudal.common.service import Service, run
 from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSettings, SqlSettings, StoreSettings
+from caudal.gateway_api.adapters.import_sheets import ImportSheets
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.rates import SlidingRates
@@ -29,6 +30,7 @@ from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
 from caudal.gateway_api.adapters.sql_checks import SqlAuditChain, migrations, missing_tables
 from caudal.gateway_api.adapters.sql_credentials import SqlCredentials, SqlPollingStates
+from caudal.gateway_api.adapters.sql_grounds import SqlGrounds
 from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlUsers
 from caudal.gateway_api.adapters.sql_identity_store import SqlIdentityStore
 from caudal.gateway_api.adapters.sql_intake import SqlCommands, SqlOutbox, SqlUploads
@@ -38,14 +40,16 @@ from caudal.gateway_api.adapters.sql_records import SqlRecords
 from caudal.gateway_api.adapters.sql_repeats import SqlRepeats
 from caudal.gateway_api.adapters.sql_schema_records import SqlSchemaRecords
 from caudal.gateway_api.adapters.sql_sessions import ExpiredSessions
+from caudal.gateway_api.adapters.sql_together import SqlTogether
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
+from caudal.gateway_api.domain.imports import Report
 from caudal.gateway_api.domain.permissions import CONSOLE
 from caudal.gateway_api.domain.records import CLIENTS, USERS
 from caudal.gateway_api.domain.sessions import checked_password
 from caudal.gateway_api.domain.tenancy import Account, Client
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
-from caudal.gateway_api.entrypoints.console import Check, chain_check, progress
+from caudal.gateway_api.entrypoints.console import Check, chain_check, import_progress, progress
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.jobs import tell, tidy
 from caudal.gateway_api.entrypoints.mqtt import answers
@@ -54,11 +58,12 @@ from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.figures import Figures
 from caudal.gateway_api.handlers.identity import Identity, ensure_admin
+from caudal.gateway_api.handlers.imports import How, ImportDesk, import_file
 from caudal.gateway_api.handlers.intake import Intake
 from caudal.gateway_api.handlers.keys import create_key
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
-from caudal.gateway_api.handlers.outbox import OutboxRelay
+from caudal.gateway_api.handlers.outbox import OutboxRelay, QuietRelay
 from caudal.gateway_api.handlers.records import RecordsDesk, create
 from caudal.gateway_api.handlers.schemas import SchemaDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
@@ -147,6 +152,7 @@ def furnish(
     sealer = open_sealer(CredentialSettings(), data_dir)
     credentials = SqlCredentials(engine, sealer)
     relay = OutboxRelay(SqlOutbox(engine), publisher)
+    catalog_desk = CatalogDesk(catalog, relay, clock, sealer)
     records = RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock)
     orders = OrderDesk(commands, publisher, clock)
     windows = WindowDesk(
@@ -159,12 +165,13 @@ def furnish(
     )
     door = Door(
         identity=identity_of(settings, data_dir, engine, clock, redis),
-        catalog=CatalogDesk(catalog, relay, clock, sealer),
+        catalog=catalog_desk,
         asking=AskingDesk(catalog, credentials, SqlPollingStates(engine), orders, clock, settings.provider_test_wait_s),
         intake=Intake(catalog, credentials, once, publisher, clock),
         telemetry=TelemetryDesk(catalog, ledger, orders, publisher, clock, settings.order_wait_s),
         series=SeriesDesk(store, clock, timedelta(days=retention_days)),
         windows=windows,
+        imports=ImportDesk(ImportSheets(), SqlGrounds(engine), SqlTogether(engine), catalog_desk, records),
         once=once,
         rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, redis),
         records=records,
@@ -294,6 +301,22 @@ async def new_user(email: str, name: str, role: str, client: str | None, passwor
         account = UserBody(email=email, name=name, role=role, client=client).made(desk.clock.now(), None)
         hashed = await desk.passwords.hashed(checked_password(password, account.email, "password"))
         return await create(desk, CONSOLE, USERS, account, account_rule, password_hash=hashed)
+
+
+async def import_from(path: Path, how: How) -> Report:
+    """What importing a file did; the service, where it runs, tells the others.
+
+    Raises:
+        InvalidInput: the file or the mapping cannot be used.
+    """
+    async with _database() as engine:
+        clock = SystemClock()
+        sealer = open_sealer(CredentialSettings(), ServiceSettings().data_dir)
+        # A broker is not needed for it: what waits in the outbox is published by the service.
+        catalog = CatalogDesk(SqlCatalogStore(engine), QuietRelay(), clock, sealer)
+        records = RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock)
+        desk = ImportDesk(ImportSheets(), SqlGrounds(engine), SqlTogether(engine), catalog, records)
+        return await import_file(desk, CONSOLE, path, how, import_progress)
 
 
 def rotate_keys() -> None:

@@ -12,6 +12,7 @@ import uvloop
 
 from caudal.common import logs
 from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Transient
+from caudal.common.domain.import_maps import history_options, map_from
 from caudal.ingest.adapters.terminal import show
 from caudal.ingest.domain.options import options_from
 from caudal.ingest.handlers.loading import Report
@@ -60,6 +61,7 @@ def load(
     kind: Annotated[Text, typer.Option("--format", help="csv or parquet; else by how the file begins.")] = None,
     window: Annotated[Text, typer.Option(help="Id that goes with each reading; else from the file's name.")] = None,
     options: Annotated[str, typer.Option(help="Any of these options as a JSON object.")] = "{}",
+    mapping: Annotated[Path | None, typer.Option("--map", help="JSON file with the mapping of an import.")] = None,
 ) -> None:
     """Send each row of a CSV or Parquet file over the bus like any other reading."""
     given: dict[str, Any] = {
@@ -79,7 +81,8 @@ def load(
     }
     logs.configure("ingest-load", level="ERROR")
     try:
-        merged = {**_object(options), **{name: value for name, value in given.items() if value is not None}}
+        said = {name: value for name, value in given.items() if value is not None}
+        merged = _mapped(mapping) | _object(options) | said
         report = _run(file, merged, kind=kind, window=window, dry_run=dry_run, as_json=as_json)
     except CaudalError as error:
         _fail(error, as_json)
@@ -98,6 +101,17 @@ def _pair(text: str) -> tuple[str, str]:
     if not separator:
         raise typer.BadParameter(f"{text!r} is not HEADER=CODE")
     return header, code
+
+
+def _mapped(path: Path | None) -> dict[str, Any]:
+    """What the mapping of an import says of a window."""
+    if path is None:
+        return {}
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise InvalidInput("map", f"cannot be read: {error}") from error
+    return history_options(map_from(_object(text)))
 
 
 def _object(text: str) -> dict[str, Any]:

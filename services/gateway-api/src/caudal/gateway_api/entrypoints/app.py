@@ -17,6 +17,7 @@ from caudal.gateway_api.entrypoints.routes.asking import asking
 from caudal.gateway_api.entrypoints.routes.audit import audit
 from caudal.gateway_api.entrypoints.routes.auth import auth
 from caudal.gateway_api.entrypoints.routes.configuration import configuration
+from caudal.gateway_api.entrypoints.routes.imports import imports
 from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
 from caudal.gateway_api.entrypoints.routes.readings import readings
@@ -46,6 +47,7 @@ ROOMS = (
     readings,
     schemas,
     windows,
+    imports,
     system,
 )
 DESCRIPTION = """\
@@ -98,6 +100,7 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
     limits = {
         "/api/telemetry/uplink/": bounds.push_bytes,
         "/api/upload_csv": bounds.upload_bytes + MULTIPART_OVERHEAD,
+        "/api/import/upload": bounds.upload_bytes + MULTIPART_OVERHEAD,
     }
     paths = [route.path for room in ROOMS for route in room.routes if isinstance(route, Route)]
     app.add_middleware(EitherSlash, paths=paths)

@@ -1,10 +1,13 @@
-"""What `verify` tells: one line per check, or one JSON object."""
+"""What commands tell: lines for people, or one JSON object."""
 
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from caudal.gateway_api.domain.imports import Outcome, Report
 from caudal.gateway_api.handlers.verification import Walked
 
 
@@ -45,3 +48,39 @@ def noted(text: str) -> tuple[int, str]:
     """
     number, _, head = text.partition(":")
     return int(number), head
+
+
+def import_progress(done: int, of: int) -> None:
+    """Say how far an import has come, to whoever is watching."""
+    if sys.stderr.isatty():
+        print(f"\r{done} of {of} changes", end="" if done < of else "\n", file=sys.stderr, flush=True)
+
+
+def imported(report: Report) -> str:
+    """What an import did, or would do."""
+    return "\n".join(_import_lines(report))
+
+
+def _import_lines(report: Report) -> Iterator[str]:
+    verb = "would be " if report.dry_run else ""
+    yield f"{report.rows} rows: {report.created} {verb}created, {report.changed} {verb}changed, " + (
+        f"{report.unchanged} unchanged, {report.refused} refused"
+    )
+    if not report.dry_run and not report.done:
+        yield "Nothing was done: all was to go in, or nothing."
+    for header, field in report.columns.items():
+        yield f"  column {header} is {field}" + (" (guessed)" if header in report.guessed else "")
+    yield from (f"  column {header} is left out" for header in report.left_out)
+    yield from (_import_line(step) for step in report.steps)
+
+
+def _import_line(step: Mapping[str, Any]) -> str:
+    begin = f"row {step['row']:<6} {step['outcome']:<10} {_printable(step['key'])}"
+    if step["outcome"] == Outcome.REFUSED:
+        return f"{begin}  {_printable(step['field'])}: {_printable(step['reason'])}"
+    return f"{begin}  {_printable(', '.join(step['changes']))}"
+
+
+def _printable(text: str) -> str:
+    """Text of a file, with nothing in it that a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)

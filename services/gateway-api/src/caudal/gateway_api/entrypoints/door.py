@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.identity import Identity
+from caudal.gateway_api.handlers.imports import ImportDesk
 from caudal.gateway_api.handlers.intake import Intake
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.records import RecordsDesk
@@ -30,6 +31,7 @@ class Door:
     telemetry: TelemetryDesk
     series: SeriesDesk
     windows: WindowDesk
+    imports: ImportDesk
     once: OnceDesk
     rates: Rates
     records: RecordsDesk

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from caudal.common.bus.topics import WINDOW_COMMAND
-from caudal.common.domain.errors import NotFound
+from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.domain.cells import number_cell, text_cell
 from caudal.gateway_api.domain.permissions import Caller
@@ -81,6 +81,22 @@ async def run_window(
     params = {"path": name, "format": kind, "options": dict(options)}
     done = await send(desk.orders, order, WINDOW_COMMAND.address(window=window), params, desk.run_wait_s)
     return done, str(found)
+
+
+async def uploaded_by(desk: WindowDesk, caller: Caller, path: str | None) -> Path:
+    """The file that the caller handed in last, or of staff any that was handed in.
+
+    Raises:
+        NotFound: the caller has uploaded nothing yet.
+        InvalidInput: the path leads to no upload, or to none of the caller's.
+    """
+    last = await desk.uploads.last(caller.name)
+    if path is None and last is None:
+        raise NotFound("upload of", caller.name)
+    if path is not None and caller.client is not None and (last is None or path != last.path):
+        raise InvalidInput("path", "is no file that was uploaded here")
+    found, _, _ = await asyncio.to_thread(desk.files.resolve, path or (last.path if last else ""))
+    return found
 
 
 async def flush(desk: WindowDesk) -> tuple[int, Path]:

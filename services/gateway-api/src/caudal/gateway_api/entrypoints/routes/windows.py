@@ -20,7 +20,7 @@ from caudal.gateway_api.handlers.windows import flush, run_window, save_upload
 
 windows = room("windows")
 
-_FILE = {
+FILE = {
     "requestBody": {
         "required": True,
         "content": {
@@ -28,24 +28,21 @@ _FILE = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary", "description": "CSV or Parquet"}},
+                    "properties": {"file": {"type": "string", "format": "binary", "description": "A table"}},
                 }
             }
         },
     }
 }
+UPLOADING: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": "The file is too large"},
+    415: {"model": Problem, "description": "The body is no multipart/form-data"},
+    507: {"model": Problem, "description": "The disk is too full"},
+}
+"""What a route that takes a file may answer besides."""
 
 
-@windows.post(
-    "/api/upload_csv",
-    response_model=UploadAnswer,
-    openapi_extra=_FILE,
-    responses={
-        413: {"model": Problem, "description": "The file is too large"},
-        415: {"model": Problem, "description": "The body is no multipart/form-data"},
-        507: {"model": Problem, "description": "The disk is too full"},
-    },
-)
+@windows.post("/api/upload_csv", response_model=UploadAnswer, openapi_extra=FILE, responses=UPLOADING)
 async def upload_csv(door: TheDoor, request: Request, caller: WindowRunner) -> Response:
     """Keep a CSV or Parquet file, to be run as a batch window."""
     part = await FilePart(request).opened()
@@ -66,6 +63,15 @@ async def run(door: TheDoor, caller: WindowRunner, body: RunBody | None = None) 
     asked = body or RunBody()
     refuse_unprintable(asked.options, "options")
     order, path = await run_window(door.windows, caller, asked.path, asked.options)
+    return window_answer(order, path)
+
+
+def window_answer(order: OrderedCommand, path: str) -> Response:
+    """How a window stands that was just ordered.
+
+    Raises:
+        OrderFailed: the file or the options cannot be used.
+    """
     done_or_under_way(order)
     status = 200 if order.state is CommandState.DONE else 202
     report = {"Location": f"/api/windows/{order.id}"}
