@@ -206,6 +206,19 @@ class TestTenancy:
         assert await records(estate.as_("client_user of a"), "", "all") == []
         assert await records(api.admin, "", "of-a") == []
 
+    async def test_deleted_point_takes_its_records_along_until_it_is_made_again(self, estate: Estate) -> None:
+        api = estate.api
+        await made(api.admin, "/api/schemas/", **DAILY)
+        await processed(api, ("meter-a", day(0, 1)))
+        before = await records(estate.as_("client_user of a"))
+        assert len(before) == 1
+        assert (await api.admin.delete("/api/points/well-a")).status_code == 204
+        await processed(api)
+        assert await records(api.admin) == []
+        await api.add_point(code="well-a", device="meter-a", client="a")
+        await processed(api)
+        assert await records(estate.as_("client_user of a")) == before
+
 
 class TestRecords:
     async def test_records_follow_the_readings(self, api: ApiHouse) -> None:
