@@ -258,6 +258,15 @@ class TestPoints:
         assert [(line["action"], line["who"]) for line in journal] == [("create", "admin@caudal.test")]
         assert {message.topic for message in acme.bus.published} >= {"telemetry/m-1/config", "telemetry/m-2/config"}
 
+    async def test_odd_characters_are_refused_by_row(self, acme: ApiHouse) -> None:
+        deep = "[" * 5000
+        rows = [{"Code": "a\x00b", "DEVICE": "d"}, {"Code": "c", "DEVICE": "d\x00"}, {"Code": 7.5, "DEVICE": "e"}]
+        rows += [{"Code": "v", "DEVICE": "v", "variables": deep}, {"Code": "n", "DEVICE": "n", "name": "\x00"}]
+        report = await imported(acme.admin, json.dumps(rows))
+        assert [field for _, field, _ in refusals(report)] == ["code", "device", "code", "variables", "name"]
+        owners = [{"user": "\x00", "point": "\x00", "kind": "PRIMARY"}]
+        assert counts(await imported(acme.admin, json.dumps(owners), "owners")) == (0, 0, 0, 1)
+
 
 class TestVariables:
     async def test_variables_go_into_their_points_once(self, acme: ApiHouse) -> None:

@@ -97,7 +97,8 @@ def columns_of(kind: ImportKind, headers: Sequence[str], said: ImportMap) -> Col
     by_name = _by_name(kind)
     guessed: list[str] = []
     for header in headers:
-        found = by_name.get(folded(header)) or (header if field_kind(kind, header) else None)
+        meant = (by_name.get(folded(header), header), folded(header))
+        found = next((field for field in meant if field_kind(kind, field)), None)
         free = found not in said.columns and found not in taken.values()
         if found is not None and free and header not in taken and header not in said.ignore:
             taken[header] = found
@@ -228,5 +229,5 @@ def _plain(value: Any, field: str) -> Any:
         return value
     try:
         return msgspec.json.decode(value)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidInput(field, f"is no JSON: {error}"[:200]) from error

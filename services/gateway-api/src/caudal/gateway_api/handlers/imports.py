@@ -8,6 +8,7 @@ from pathlib import Path
 
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import Permanent
+from caudal.common.domain.ids import is_id
 from caudal.common.domain.import_maps import ImportMap
 from caudal.gateway_api.domain.errors import Forbidden
 from caudal.gateway_api.domain.import_fields import ImportKind
@@ -102,8 +103,10 @@ async def import_file(
 
 async def _planned(desk: ImportDesk, caller: Caller, kind: ImportKind, rows: Sequence[Given]) -> list[Step]:
     about = "code" if kind is ImportKind.POINTS else "point"
-    named = {name: [str(row.fields[name]) for row in rows if name in row.fields] for name in (about, "device", "user")}
-    subjects = Subjects(points=named[about], devices=named["device"], users=named["user"])
+    # What is no id names nothing, and there are characters that a database does not even compare.
+    codes, devices = ([row.fields[name] for row in rows if is_id(row.fields.get(name))] for name in (about, "device"))
+    users = [row.fields["user"] for row in rows if str(row.fields.get("user", "\0")).isprintable()]
+    subjects = Subjects(points=codes, devices=devices, users=users)
     ground = await desk.grounds.around(caller.scope, subjects)
     planner = (
         OwnerPlanner(ground, desk.records.clock.now())
