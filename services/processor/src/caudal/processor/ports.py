@@ -1,6 +1,6 @@
 """What the processor needs of the world, named by role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -304,8 +304,8 @@ class Silences(Protocol):
         """Which variables have a value in the last row of these points."""
         ...
 
-    async def heard(self, point: str) -> Mapping[str, datetime]:
-        """When the last value of each variable was measured, as far as the last rows of a point tell."""
+    async def heard(self, point: str, wanted: Collection[str]) -> Mapping[str, datetime]:
+        """When the last values of these variables were measured, as far as the last rows of a point tell."""
         ...
 
     async def begin(self, silences: Sequence[Silence]) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from caudal.common.adapters.sql_catalog import SqlCatalog, point_of, provider_of
 from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
-from caudal.common.domain.catalog import Point, Provider, Variable, Version
+from caudal.common.domain.catalog import Point, PointStatus, Provider, Variable, Version
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
@@ -38,7 +38,7 @@ from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page, search_text
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS, PROVIDERS, VARIABLES
 from caudal.gateway_api.domain.permissions import Scope
-from caudal.gateway_api.domain.silence import Silence
+from caudal.gateway_api.domain.silence import Silence, Standing
 from caudal.gateway_api.ports import CatalogEdit, Change
 
 T = TypeVar("T")
@@ -77,14 +77,17 @@ class SqlCatalogStore:
         row = await ask_one(self._engine, _one_provider, {"wanted": code})
         return provider_of(row) if row and _sees_provider(scope, row["client"]) else None
 
-    async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
+    async def points(self, scope: Scope, listing: Listing) -> Page[Standing]:
         columns = (column for column in points.c if column.name != "status")
         query = asked_for(sa.select(*columns, STATUS, STALE).where(SCOPES["point"](scope)), listing, POINTS)
         rows, total = await page_of(self._engine, query, listing)
         bodies: dict[str, list[str]] = {}
         for row in await ask(self._engine, _bodies, {"codes": [row["code"] for row in rows]}):
             bodies.setdefault(row["point"], []).append(row["body"])
-        return _page([point_of(row, bodies.get(row["code"], [])) for row in rows], total, listing)
+        quiet = [row["code"] for row in rows if row["stale"] or row["status"] == PointStatus.OFFLINE]
+        silences = await self.silences(quiet) if quiet else {}
+        found = [Standing(point_of(row, bodies.get(row["code"], [])), silences.get(row["code"], ())) for row in rows]
+        return _page(found, total, listing)
 
     async def silences(self, points: Sequence[str]) -> dict[str, list[Silence]]:
         return await silences_among(self._engine, points)

@@ -1,9 +1,10 @@
 """Points and variables of which nothing has come for too long."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from caudal.common.domain.catalog import PointStatus
+from caudal.common.domain.catalog import Point, PointStatus
 
 WHOLE = ""
 """In the place of a variable: the point as a whole."""
@@ -18,3 +19,11 @@ class Silence:
     variable: str
     since: datetime
     """When its last value was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A point, and what is silent there."""
+
+    point: Point
+    silences: Sequence[Silence]

@@ -10,7 +10,7 @@ from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope
-from caudal.gateway_api.domain.silence import Silence
+from caudal.gateway_api.domain.silence import Silence, Standing
 from caudal.gateway_api.ports.identity import Audit
 
 
@@ -138,7 +138,7 @@ class CatalogStore(Protocol):
         """The provider of this code."""
         ...
 
-    async def points(self, scope: Scope, listing: Listing) -> Page[Point]:
+    async def points(self, scope: Scope, listing: Listing) -> Page[Standing]:
         """A page of points, with their variables; those that have fallen silent are OFFLINE."""
         ...
 

@@ -1,13 +1,13 @@
 """`SqlSilences`: who is silent, in SQL; what is told of it is committed with it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import reading, transaction
 from caudal.common.bus.messages import ProcessedValue
@@ -17,9 +17,9 @@ from caudal.processor.adapters.tables import HEADS, OUTBOX, ROWS, SILENCES
 from caudal.processor.domain.silence import Silence, Watched, alert_of
 from caudal.processor.ports import Entry, Sink
 
-LOOKED_THROUGH = 200
-"""Rows of a point that are looked through for variables that the last one does not have."""
-AT_ONCE = 500
+LOOKED_THROUGH = ((0, 10), (10, 190))
+"""Rows of a point that are looked through for variables that the last one does not have: few first, then more."""
+AT_ONCE = 100
 """Points in one question, and silences in one transaction."""
 JUDGED = (PointStatus.ACTIVE.value, PointStatus.ERROR.value)
 """Points in any other state are expected to be silent."""
@@ -62,43 +62,45 @@ class SqlSilences:
                 found |= {point: _with_values(text) for point, text in await connection.execute(asked)}
         return found
 
-    async def heard(self, point: str) -> Mapping[str, datetime]:
-        """When the last value of each variable was measured, as far as the last rows of a point tell."""
+    async def heard(self, point: str, wanted: Collection[str]) -> Mapping[str, datetime]:
+        """When the last values of these variables were measured, as far as the last rows of a point tell."""
         newest = sa.select(ROWS.c.measured_at, ROWS.c.processed_json).where(ROWS.c.point == point)
+        newest = newest.order_by(ROWS.c.measured_at.desc())
         found: dict[str, datetime] = {}
         async with reading(self._engine) as connection:
-            rows = await connection.execute(newest.order_by(ROWS.c.measured_at.desc()).limit(LOOKED_THROUGH))
-            for at, text in rows:
-                for code in _with_values(text):
-                    found.setdefault(code, at)
+            for offset, limit in LOOKED_THROUGH:
+                for at, text in await connection.execute(newest.offset(offset).limit(limit)):
+                    for code in _with_values(text):
+                        found.setdefault(code, at)
+                if found.keys() >= set(wanted):
+                    break
         return found
 
     async def begin(self, silences: Sequence[Silence]) -> int:
         """Keep silences and tell of each that no other replica has kept; how many."""
-        count = 0
-        for i in range(0, len(silences), AT_ONCE):
-            async with transaction(self._engine) as connection:
-                for silence in silences[i : i + AT_ONCE]:
-                    if (await connection.execute(_BEGIN, _columns(silence))).rowcount:
-                        await _tell(connection, silence, None)
-                        count += 1
-        return count
+        return await self._each(silences, lambda silence: (_BEGIN, _columns(silence)), None)
 
     async def end(self, silences: Sequence[Silence], now: datetime) -> int:
         """Forget silences and tell of each that no other replica has ended; how many."""
+        return await self._each(silences, lambda silence: (_END, {"of": silence.point, "what": silence.variable}), now)
+
+    async def _each(
+        self,
+        silences: Sequence[Silence],
+        change: Callable[[Silence], tuple[sa.Insert | sa.Delete, Mapping[str, Any]]],
+        ended_at: datetime | None,
+    ) -> int:
+        """Make a change for each, and tell of those that it was made for; how many."""
         count = 0
         for i in range(0, len(silences), AT_ONCE):
             async with transaction(self._engine) as connection:
-                for silence in silences[i : i + AT_ONCE]:
-                    if (await connection.execute(_END, {"of": silence.point, "what": silence.variable})).rowcount:
-                        await _tell(connection, silence, now)
-                        count += 1
+                some = silences[i : i + AT_ONCE]
+                told = [each for each in some if (await connection.execute(*change(each))).rowcount]
+                if told:
+                    body = outbox_body([Entry(messages=[alert_of(each, ended_at)]) for each in told])
+                    await connection.execute(sa.insert(OUTBOX).values(sink=Sink.BUS.value, body=body))
+            count += len(told)
         return count
-
-
-async def _tell(connection: AsyncConnection, silence: Silence, ended_at: datetime | None) -> None:
-    body = outbox_body([Entry(messages=[alert_of(silence, ended_at)])])
-    await connection.execute(sa.insert(OUTBOX).values(sink=Sink.BUS.value, body=body))
 
 
 _any_head = sa.select(HEADS.c.point).where(HEADS.c.measured_at.is_not(None)).limit(1)

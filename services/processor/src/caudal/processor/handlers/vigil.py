@@ -6,6 +6,9 @@ from datetime import datetime
 from caudal.processor.domain.silence import Silence, Watched, silences_of
 from caudal.processor.ports import Silences
 
+LOOKED_BACK_AT_ONCE = 500
+"""Points whose earlier rows are read in one look; the others, of which there are many after a start, have to wait."""
+
 
 class Vigil:
     """Looks at all points from time to time; what it remembers only saves questions, and may be lost."""
@@ -50,13 +53,17 @@ class Vigil:
         """Find out which variables have spoken: in the last row mostly, or in those before it."""
         asked = [each for each in speaking if self._is_incomplete(each)]
         spoken = await self._silences.spoken([each.point for each in asked])
+        left = LOOKED_BACK_AT_ONCE
         for each in asked:
             heard = self._heard.setdefault(each.point, {})
             heard |= dict.fromkeys(spoken.get(each.point, ()), each.heard_at)
-            is_new = self._looked.get(each.point) != each.heard_at
+            missing = [code for code in each.variables if code not in heard or heard[code] < now - each.due]
+            if missing and self._looked.get(each.point) != each.heard_at:
+                if not left:
+                    continue
+                left -= 1
+                heard |= await self._silences.heard(each.point, missing)
             self._looked[each.point] = each.heard_at
-            if is_new and any(code not in heard or heard[code] < now - each.due for code in each.variables):
-                heard |= await self._silences.heard(each.point)
 
     def _is_incomplete(self, watched: Watched) -> bool:
         """Whether the last row is new, or has not had all variables so far: the rest may come in another message."""

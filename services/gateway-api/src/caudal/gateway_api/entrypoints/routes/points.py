@@ -38,8 +38,7 @@ async def list_points(
 
     async def read(listing: Listing) -> Page[PointEntry]:
         found = await door.catalog.store.points(caller.scope, listing)
-        silences = await door.catalog.store.silences([point.code for point in found.items])
-        return found.mapped(lambda point: PointEntry.of(point, silences.get(point.code, ())))
+        return found.mapped(lambda each: PointEntry.of(each.point, each.silences))
 
     return await listed(asked, read)
 
