@@ -1,9 +1,9 @@
 """The catalog as other services read it: gateway-api's views, and a bounded memory of what they said.
 
 The views are the contract: `catalog_points` (a column per field of `Point`; `mapping`, `rules`, `source` and `earlier`
-as JSON text), `catalog_variables` (`point`, `code`, `position`, `body` as JSON text of a `Variable`) and `catalog_providers`
-(a column per field of `Provider`; `connection`, `authentication` and `mapping` as JSON text). `catalog_point_versions`
-has `earlier` line by line (`point`, `valid_until`, `body` as JSON text of a `Version`).
+as JSON text), `catalog_variables` (`point`, `code`, `position`, `body` as JSON text of a `Variable`) and
+`catalog_providers` (a column per field of `Provider`; `connection`, `authentication` and `mapping` as JSON text).
+`catalog_point_versions` has `earlier` line by line (`point`, `valid_until`, `body` as JSON text of a `Version`).
 """
 
 import time
