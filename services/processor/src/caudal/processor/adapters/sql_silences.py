@@ -19,8 +19,10 @@ from caudal.processor.ports import Entry, Sink
 
 LOOKED_THROUGH = ((0, 10), (10, 190))
 """Rows of a point that are looked through for variables that the last one does not have: few first, then more."""
-AT_ONCE = 100
-"""Points in one question, and silences in one transaction."""
+ASKED_AT_ONCE = 1000
+"""Points in one question."""
+TOLD_AT_ONCE = 100
+"""Silences in one transaction."""
 JUDGED = (PointStatus.ACTIVE.value, PointStatus.ERROR.value)
 """Points in any other state are expected to be silent."""
 
@@ -57,8 +59,8 @@ class SqlSilences:
         """Which variables have a value in the last row of these points."""
         found: dict[str, Sequence[str]] = {}
         async with reading(self._engine) as connection:
-            for i in range(0, len(points), AT_ONCE):
-                asked = _last_rows.where(HEADS.c.point.in_(points[i : i + AT_ONCE]))
+            for i in range(0, len(points), ASKED_AT_ONCE):
+                asked = _last_rows.where(HEADS.c.point.in_(points[i : i + ASKED_AT_ONCE]))
                 found |= {point: _with_values(text) for point, text in await connection.execute(asked)}
         return found
 
@@ -92,9 +94,9 @@ class SqlSilences:
     ) -> int:
         """Make a change for each, and tell of those that it was made for; how many."""
         count = 0
-        for i in range(0, len(silences), AT_ONCE):
+        for i in range(0, len(silences), TOLD_AT_ONCE):
             async with transaction(self._engine) as connection:
-                some = silences[i : i + AT_ONCE]
+                some = silences[i : i + TOLD_AT_ONCE]
                 told = [each for each in some if (await connection.execute(*change(each))).rowcount]
                 if told:
                     body = outbox_body([Entry(messages=[alert_of(each, ended_at)]) for each in told])
