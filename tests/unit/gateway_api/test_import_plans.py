@@ -85,12 +85,13 @@ def test_each_row_has_one_step_and_devices_stay_unique(rows: list[dict[str, Any]
 
 
 @given(tables, tables)
-def test_nobody_touches_what_is_anothers(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+def test_a_client_makes_and_touches_its_own_alone(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     there = carried_out(planned(before, {}), {})
     after = carried_out(planned(rows, there, Scope("acme")), there)
     assert {code: after[code] for code, point in there.items() if point.client != "acme"} == {
         code: point for code, point in there.items() if point.client != "acme"
     }
+    assert {point.client for code, point in after.items() if point != there.get(code)} <= {"acme"}
 
 
 def test_every_guessed_header_is_a_field_and_means_one() -> None:
