@@ -49,6 +49,23 @@ class TestCreatePoint:
         assert answer.json()["error"]["code"] == "unauthorized"
         assert answer.headers["www-authenticate"] == "Bearer"
 
+    @pytest.mark.parametrize(
+        ("body", "field", "reason"),
+        [
+            ({"code": "p"}, "device", "is missing"),
+            (WELL | {"nope": 1}, "nope", "there is no such field"),
+            (WELL | {"code": "a b"}, "code", "does not match ^[A-Za-z0-9_-]{1,64}$"),
+            (WELL | {"credentials": "x"}, "credentials", "must be an object"),
+            ([], "body", "must be a JSON object; is the Content-Type application/json?"),
+        ],
+    )
+    async def test_what_is_wrong_is_told_in_plain_words(
+        self, api: ApiHouse, body: Any, field: str, reason: str
+    ) -> None:
+        answer = await api.operator.post("/api/points/", json=body)
+        assert answer.status_code == 422
+        assert {"field": field, "reason": reason} in answer.json()["error"]["fields"]
+
     async def test_reader_may_not(self, api: ApiHouse) -> None:
         answer = await api.reader.post("/api/points/", json=WELL)
         assert answer.status_code == 403

@@ -52,6 +52,21 @@ CODES = {
 }
 """Words for what the framework itself refuses."""
 
+REASONS = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is missing",
+    "model_attributes_type": "must be a JSON object; is the Content-Type application/json?",
+    "dict_type": "must be an object",
+    "string_pattern_mismatch": "does not match {pattern}",
+    "string_too_long": "is longer than {max_length}",
+    "string_too_short": "is shorter than {min_length}",
+    "too_short": "is shorter than {min_length}",
+    "too_long": "is longer than {max_length}",
+    "greater_than_equal": "is below {ge}",
+    "less_than_equal": "is above {le}",
+}
+"""What pydantic finds, in words for whoever asked; what is not here is told in its own."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -123,13 +138,15 @@ async def _on_invalid_request(_request: Request, error: Exception) -> Response:
 
 def field_of(found: Mapping[str, Any]) -> tuple[str, str]:
     """Where, in the words of who asked, and why, from one error of pydantic's."""
-    reason = str(found["msg"]).removeprefix("Value error, ")
     place = _without_inlet(found["loc"])
-    cause = found.get("ctx", {}).get("error")
+    context = found.get("ctx", {})
+    cause = context.get("error")
     if isinstance(cause, InvalidInput):
         # Our own types name the field within what pydantic was looking at.
         return ".".join(part for part in (place, cause.field) if part) or "body", cause.reason
-    return place or "body", reason
+    reason = REASONS.get(found["type"])
+    told = reason.format_map(context) if reason else str(found["msg"]).removeprefix("Value error, ")
+    return place or "body", told
 
 
 def _without_inlet(loc: Sequence[str | int]) -> str:
