@@ -91,3 +91,11 @@ def test_a_doubt_ends_when_the_counter_begins_to_give_differences() -> None:
     point = well((total(0.1),), (total(0.1, kind=CounterKind.DELTA),))
     rows = folded(point, *({"total": count} for count in (1000, 50, 60)))
     assert [(row["total"].value, row["total"].flags) for row in rows] == [(10, []), (10, [Flag.GLITCH]), (10.6, [])]
+
+
+def test_a_rise_in_doubt_is_valued_by_the_constants_that_will_judge_it() -> None:
+    """As it would be if the reading that follows came late, and found the doubt as the change of constants left it."""
+    point = well((total(0.1, max_flow_lps=100),), (total(0.2, max_flow_lps=100),))
+    rows = folded(point, *({"total": count} for count in (1000, 9_000_000, -5)))
+    assert [row["total"].value for row in rows] == [10, 45_005, 10]
+    assert rows[1]["total"].flags == [Flag.IMPLAUSIBLE_RISE, Flag.UNCONFIRMED]
