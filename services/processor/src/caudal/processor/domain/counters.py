@@ -138,7 +138,7 @@ def advance(state: CounterState | None, count: float, at: datetime, plan: Counte
     revalued = None
     if state.constants != plan.constants:
         state = _with_constants(state, plan.constants)
-        revalued = pending(state, variable)
+        revalued = pending(state, variable, at)
     if plan.kind is CounterKind.DELTA:
         return _add(state, count, at, variable)
     state, swapped, settlement = _pass_swaps(state, at, plan, variable)
@@ -291,11 +291,11 @@ def _accept(state: CounterState, count: float, at: datetime) -> Advance:
     return Advance(state, state.total_m3)
 
 
-def pending(state: CounterState, variable: str) -> Settlement | None:
-    """The verdict "still open" on the readings that this state holds in doubt."""
+def pending(state: CounterState, variable: str, until: datetime | None = None) -> Settlement | None:
+    """The verdict "still open" on the readings that this state holds in doubt, those before `until`."""
     if state.suspect is None:
         return None
-    return _settlement(state, state.suspect, Verdict.PENDING, state.seen_at, variable)
+    return _settlement(state, state.suspect, Verdict.PENDING, until or state.seen_at, variable)
 
 
 def settled(value: ProcessedValue, at: datetime, settlement: Settlement) -> ProcessedValue:
