@@ -12,8 +12,9 @@ from typing import Any, cast
 import msgspec
 import structlog
 from arq import Retry, cron
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
 from arq.worker import Worker
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from caudal.common.domain.errors import Transient
@@ -27,6 +28,7 @@ LOOKS = 4
 """Our own clock looks so many times in the length of a round's interval whether one is due."""
 AGAIN_S = 5.0
 """How soon a round is begun again that could not be ended for something of ours that is away."""
+CONNECT_S = 5.0
 CLOSE_S = 2.0
 """How long a worker may take to end."""
 AWAY_S = 15.0
@@ -69,14 +71,14 @@ class Queue:
     def __init__(self, begin: Begin, every: timedelta, redis_url: str) -> None:
         self._begin = begin
         self._every = every
-        self._redis = RedisSettings.from_dsn(redis_url)
-        self._redis.conn_timeout, self._redis.conn_retries = 5, 1
+        self._redis_url = redis_url
         self._trouble: str | None = "not connected yet"
 
     async def run(self) -> None:
         """Work until cancelled; while Redis is away, look for it again and again."""
         while True:
-            worker = self._worker()
+            redis = self._opened()
+            worker = self._worker(redis)
             try:
                 self._trouble = None
                 await worker.async_run()
@@ -84,14 +86,23 @@ class Queue:
                 self._trouble = type(error).__name__
                 _log.warning("Redis is away, our own clock goes on", error=self._trouble, wait_s=AWAY_S)
             finally:
-                await _closed(worker)
+                await _closed(worker, redis)
             await asyncio.sleep(AWAY_S)
 
     async def check(self) -> dict[str, Any]:
         """How the queue is; whatever it is, rounds go on."""
         return {"redis": "away" if self._trouble else "connected", "because": self._trouble}
 
-    def _worker(self) -> Worker:
+    def _opened(self) -> ArqRedis:
+        """A pool of our own: one that arq makes is lost with its connections if it is cancelled while it connects."""
+        return ArqRedis(
+            ConnectionPool.from_url(self._redis_url, socket_connect_timeout=CONNECT_S),
+            job_serializer=msgspec.msgpack.encode,
+            job_deserializer=msgspec.msgpack.decode,
+            default_queue_name=QUEUE,
+        )
+
+    def _worker(self, redis: ArqRedis) -> Worker:
         minutes = max(1, round(self._every.total_seconds() / 60))
         # arq's own type asks for a function with a qualified name, which a bound method has.
         job = cast(Any, self.poll)
@@ -99,7 +110,7 @@ class Queue:
         return Worker(
             cron_jobs=[poll],
             queue_name=QUEUE,
-            redis_settings=self._redis,
+            redis_pool=redis,
             handle_signals=False,
             job_serializer=msgspec.msgpack.encode,
             job_deserializer=msgspec.msgpack.decode,
@@ -119,22 +130,21 @@ class Queue:
         return msgspec.to_builtins(done) if done else None
 
 
-async def _closed(worker: Worker) -> None:
+async def _closed(worker: Worker, redis: ArqRedis) -> None:
     """End what the worker has in hand, then its connections.
 
     Its own `close` leaves them open when it has to cancel a job, and ends them in a way that redis-py has given up.
     """
     jobs = list(worker.tasks.values())
-    for job in jobs:
-        job.cancel()
     if jobs:
-        await asyncio.wait(jobs, timeout=CLOSE_S)
-    # None while it has not connected, whatever its type says.
-    pool: ArqRedis | None = worker.pool
-    if pool is None:
-        return
+        # A job that is just telling Redis of its end would go on doing so behind a closed pool if it was cancelled.
+        _, late = await asyncio.wait(jobs, timeout=CLOSE_S)
+        for job in late:
+            job.cancel()
+        if late:
+            await asyncio.wait(late, timeout=CLOSE_S)
     try:
         async with asyncio.timeout(CLOSE_S):
-            await pool.aclose(close_connection_pool=True)
+            await redis.aclose(close_connection_pool=True)
     except (RedisError, OSError, TimeoutError) as error:
         _log.debug("worker was not closed in order", error=type(error).__name__)
