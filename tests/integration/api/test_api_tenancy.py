@@ -278,3 +278,20 @@ class TestPointsOfClients:
             assert field_of(await client.post("/api/points/", json=WELL | change)) == "client"
             assert field_of(await client.patch("/api/points/w", json=change)) == "client"
         assert (await client.patch("/api/points/w", json={"client": None})).json()["client"] == "a"
+
+    async def test_client_says_of_its_own_providers_only_where_a_points_values_are(self, estate: Estate) -> None:
+        """A provider that all clients share would answer for another client's device, too."""
+        there = {"provider": "shared", "source": {"remote_id": "of-somebody-else", "keys": {"total": "t"}}}
+        await made(estate.api.admin, "/api/providers/", code="shared")
+        client = estate.as_("client_admin of a")
+        refused = await client.post("/api/points/", json={"code": "w", "device": "d", **there})
+        assert refused.status_code == 403, refused.text
+        assert "shared by all clients" in refused.json()["error"]["message"]
+        assert (await client.get("/api/points/w")).status_code == 404
+        assert (await client.patch("/api/points/well-a", json=there)).status_code == 403
+        assert (await estate.api.admin.patch("/api/points/well-a", json=there)).status_code == 200
+        assert (await client.patch("/api/points/well-a", json={"name": "Pozo"})).status_code == 200
+        elsewhere = {"source": {"remote_id": "another", "keys": {"total": "t"}}}
+        assert (await client.patch("/api/points/well-a", json=elsewhere)).status_code == 403
+        await made(estate.api.admin, "/api/providers/", code="own", client="a")
+        assert (await client.patch("/api/points/well-a", json={"provider": "own"} | elsewhere)).status_code == 200

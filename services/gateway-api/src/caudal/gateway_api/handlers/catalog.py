@@ -73,6 +73,7 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point, secrets:
     point = checked_point(_placed(caller, point))
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_point(point, desk.clock.now())
+        await _check_source(edit, caller, None, point)
         record(desk, edit, caller, "create", point, None, point)
         await _keep_secrets(desk, edit, caller, point, secrets)
         await tell(desk, edit, point.device, point.code)
@@ -103,6 +104,7 @@ async def change_point(
         expected.check(replace(before, earlier=()))
         after = changed_from(before, start, lambda version: checked_point(_placed(caller, change(version))))
         await edit.put_point(after, desk.clock.now())
+        await _check_source(edit, caller, before, after)
         if before.client != after.client:
             await edit.forget_foreign(code, after.client)
         record(desk, edit, caller, "change", after, before, after)
@@ -204,6 +206,22 @@ def _placed(caller: Caller, entry: Owned) -> Owned:
     if entry.client is not None:
         raise InvalidInput("client", f"there is no client {entry.client!r}")
     return replace(entry, client=caller.client)
+
+
+async def _check_source(edit: CatalogEdit, caller: Caller, before: Point | None, after: Point) -> None:
+    """Somebody of a client says only of its own providers where a point's values are.
+
+    A provider shared by all clients answers for all their devices: whoever could name another's would read it.
+
+    Raises:
+        Forbidden: the provider is shared, and what it is asked for would change.
+    """
+    if caller.client is None or after.source is None or after.provider is None:
+        return
+    if before is not None and (before.provider, before.source) == (after.provider, after.source):
+        return
+    if (await edit.provider(after.provider)).client is None:
+        raise Forbidden("this provider is shared by all clients: only staff say which of its devices is whose")
 
 
 def _check_own(caller: Caller, provider: Provider) -> None:
