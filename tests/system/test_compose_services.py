@@ -157,6 +157,12 @@ async def test_a_reading_goes_all_the_way_with_the_accounts_that_are_shipped(
     assert samples == [{"at": at, "values": {"total": 12.5}}]
 
 
+def waiting(gateway: ComposedService, token: str, kind: str) -> list[dict[str, Any]]:
+    """What was rejected on this kind of topic and not replayed yet."""
+    items = call(gateway, "GET", "/api/telemetry/rejected/?replayed=false", token=token)["items"]
+    return [entry for entry in items if entry["topic"].endswith(f"/{kind}")]
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("kind", "sender"), [("uplink", DEVICE), ("raw", "ingest")])
 async def test_what_was_rejected_is_replayed_with_the_accounts_that_are_shipped(
@@ -168,9 +174,9 @@ async def test_what_was_rejected_is_replayed_with_the_accounts_that_are_shipped(
     async with broker.client(sender, password) as client:
         await client.publish(f"telemetry/{DEVICE}/{kind}", b'{"nonsense', qos=1)
     async with asyncio.timeout(WAIT_S):
-        while not (found := call(gateway, "GET", "/api/telemetry/rejected/?replayed=false", token=token)["items"]):
+        while not (found := waiting(gateway, token, kind)):
             await asyncio.sleep(0.1)
-    [rejected] = [entry for entry in found if entry["topic"].endswith(f"/{kind}")]
+    [rejected] = found
     order = call(gateway, "POST", f"/api/telemetry/rejected/{rejected['id']}/replay", token=token)
     assert (order["state"], order["detail"]) == ("done", {"found": True})
     assert gateway.is_ready()
