@@ -34,7 +34,7 @@ from caudal.common.ports import SeriesRow
 from caudal.common.settings import SqlSettings, StoreSettings
 from caudal.processor.adapters.sql_ledger import SqlLedger
 from caudal.processor.handlers.readings import Desk, keep
-from caudal.processor.handlers.telling import project
+from caudal.processor.handlers.telling import store_teller
 from caudal.processor.handlers.upkeep import keep_rejected
 from servers.platform import Platform
 
@@ -119,7 +119,8 @@ async def fill(platform: Platform, now: datetime) -> None:
         for number in range(1, POINTS):
             await keep(desk, [_two_days(number, now)])
             await keep_rejected(ledger, [_rejected(number, i, now) for i in range(3)])
-        while await project(ledger, store):
+        teller = store_teller(ledger, store, time.monotonic)
+        while await teller.step():
             pass
         begin = now - CHART_INSTANTS * CHART_STEP
         rows = [
