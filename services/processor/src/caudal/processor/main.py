@@ -13,7 +13,7 @@ from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.adapters.sql import migrate, open_engine, ping
 from caudal.common.adapters.sql_catalog import CachedCatalog, SqlCatalog
 from caudal.common.adapters.store import open_store
-from caudal.common.ports import Delivery
+from caudal.common.ports import Clock, Delivery, TelemetryStore
 from caudal.common.service import Service, run
 from caudal.common.settings import MqttSettings, ServiceSettings, SqlSettings, StoreSettings
 from caudal.processor.adapters.sql_ledger import SqlLedger
@@ -77,10 +77,38 @@ async def build(service: Service) -> None:
     for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
         bus.subscribe(subscription)
 
-    vigil = Vigil(SqlSilences(engine))
+    service.part("projection", run=projection.run, check=projection.check, restart=True)
+    service.part("events", run=events.run, check=events.check, restart=True)
+    service.part("records", run=records.run, check=records.check, restart=True)
+    service.part("bus", run=bus.run, check=bus.check)
+    add_upkeep(service, settings, ledger, catalog, store, clock)
+    add_vigil(service, settings, Vigil(SqlSilences(engine)), bus, entrypoint, clock)
+
+
+def add_upkeep(
+    service: Service,
+    settings: ProcessorSettings,
+    ledger: SqlLedger,
+    catalog: CachedCatalog,
+    store: TelemetryStore,
+    clock: Clock,
+) -> None:
+    """What is done from time to time to keep things small."""
 
     async def enforce_caps() -> int:
         return await cap(ledger, catalog, store, settings.max_rows_per_unit, clock.now())
+
+    async def tidy_up() -> dict[str, int]:
+        return await tidy(ledger, store, clock.now())
+
+    service.part("caps", run=partial(every, settings.cap_every_s, "caps", enforce_caps), restart=True)
+    service.part("tidy", run=partial(every, settings.tidy_every_s, "tidy", tidy_up), restart=True)
+
+
+def add_vigil(
+    service: Service, settings: ProcessorSettings, vigil: Vigil, bus: MqttBus, entrypoint: BusEntrypoint, clock: Clock
+) -> None:
+    """Who looks for silent points, as long as the bus is there to be heard."""
 
     async def look_around() -> dict[str, int]:
         await bus.check()
@@ -88,17 +116,7 @@ async def build(service: Service) -> None:
         has_heard = entrypoint.has_caught_up(timedelta(seconds=settings.silence_every_s))
         return await vigil.look(clock.now(), may_begin=has_heard)
 
-    async def tidy_up() -> dict[str, int]:
-        return await tidy(ledger, store, clock.now())
-
-    service.part("projection", run=projection.run, check=projection.check, restart=True)
-    service.part("events", run=events.run, check=events.check, restart=True)
-    service.part("records", run=records.run, check=records.check, restart=True)
-    service.part("bus", run=bus.run, check=bus.check)
-    service.part("caps", run=partial(every, settings.cap_every_s, "caps", enforce_caps), restart=True)
-    watch = partial(every, settings.silence_every_s, "silence", look_around)
-    service.part("silence", run=watch, restart=True)
-    service.part("tidy", run=partial(every, settings.tidy_every_s, "tidy", tidy_up), restart=True)
+    service.part("silence", run=partial(every, settings.silence_every_s, "silence", look_around), restart=True)
 
 
 def serve() -> None:
