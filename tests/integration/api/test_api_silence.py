@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from caudal.common.adapters.sql import transaction
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import Alert
 from caudal.processor.adapters.rows import outbox_entries
@@ -140,6 +142,16 @@ async def test_how_long_a_point_may_be_silent_is_its_own(watch: Watch) -> None:
     assert (await watch.point())["status"] == "ACTIVE"
     await watch.look(hours=0.1)
     assert (await watch.point())["status"] == "OFFLINE"
+
+
+async def test_a_point_that_is_never_due_lets_others_fall_silent(watch: Watch) -> None:
+    await watch.api.add_point(code="well-2", device="meter-2")
+    await watch.heard(device="meter-2", total=1)
+    async with transaction(watch.api.engine) as connection:
+        absurd = """update points set rules = '{"gap_factor": 1e300}' where code = 'well-2'"""
+        await connection.execute(sa.text(absurd))
+    await watch.look(hours=5)
+    assert await watch.listed("status=OFFLINE") == ["well-1"]
 
 
 async def test_nobody_falls_silent_while_we_have_not_heard_what_was_said(watch: Watch) -> None:

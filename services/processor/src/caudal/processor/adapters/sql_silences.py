@@ -124,6 +124,10 @@ _BEGIN = sa.insert(SILENCES).from_select(
 _END = sa.delete(SILENCES).where(SILENCES.c.point == sa.bindparam("of"), SILENCES.c.variable == sa.bindparam("what"))
 
 
+_ALWAYS = 1000 * 365 * 24 * 60.0
+"""Minutes: what is expected once in more than a thousand years is never late, and dates go no further back."""
+
+
 def _columns(silence: Silence) -> dict[str, Any]:
     return {"point": silence.point, "variable": silence.variable, "since": silence.since, "device": silence.device}
 
@@ -134,7 +138,7 @@ def _watched(row: Mapping[Any, Any], variables: set[str]) -> Watched:
         point=row["code"],
         device=row["device"],
         heard_at=row["measured_at"],
-        due=timedelta(minutes=minutes),
+        due=timedelta(minutes=min(minutes, _ALWAYS)),
         variables=frozenset(variables),
     )
 
