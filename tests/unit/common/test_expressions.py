@@ -99,6 +99,25 @@ def test_what_is_no_expression_is_refused_by_name(text: str) -> None:
     assert refused.value.field == "f"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a >> 1", "character 4: cannot be read from '> 1' on"),
+        ("a + (b", "character 7: ends where something is missing"),
+        ("a + xyz * a", "character 5: 'xyz' is no field"),
+        ("1 + 1e999", "character 5: 1e999 is more"),
+        ("1 + sum(a, b)", "character 5: 'sum' is none of the functions"),
+        ("a + if(a > b, min(a), 1)", "character 15: min takes 2 to 20"),
+        ("abs(a > 1)", "character 5: has true or false where a number belongs"),
+        ("a * a > 1 and b", "character 15: has a number where true or false belongs"),
+    ],
+)
+def test_what_is_refused_says_where(text: str, told: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        number(text)
+    assert refused.value.reason.startswith(told)
+
+
 def test_the_deepest_that_is_taken_can_be_calculated() -> None:
     assert number("-" * (MAX_DEPTH - 1) + "1") == (-1) ** (MAX_DEPTH - 1)
     assert number("(" * 249 + "a" + ")" * 249) == 2

@@ -8,12 +8,12 @@ length. What is made of something missing is missing; it is never taken for 0.
 import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast
 
-from lark import Lark, Transformer, v_args
-from lark.exceptions import LarkError, UnexpectedInput
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import LarkError, UnexpectedInput, UnexpectedToken
 
 from caudal.common.domain.errors import InvalidInput
 
@@ -44,8 +44,10 @@ class Expression:
     """
     is_truth: bool
     """Whether it gives true or false; otherwise it gives a number."""
-    names: frozenset[str] = frozenset()
-    """The values that it uses."""
+    names: Mapping[str, int] = field(default_factory=dict)
+    """The values that it uses, and where in the text each first stands."""
+    at: int = 0
+    """Where in the text it begins."""
     depth: int = 1
 
 
@@ -53,26 +55,40 @@ def expression_of(text: str, names: Collection[str], *, is_truth: bool, field: s
     """The expression that `text` writes, which may use `names`.
 
     Raises:
-        InvalidInput: it writes none, or one that gives the wrong thing; the error names `field`.
+        InvalidInput: it writes none, or one that gives the wrong thing; the error names `field` and the character.
     """
     if not 1 <= len(text) <= MAX_LENGTH:
-        raise InvalidInput(field, f"has 1 to {MAX_LENGTH} characters")
+        raise InvalidInput(field, f"has {len(text)} characters; 1 to {MAX_LENGTH} are possible")
     try:
         made = cast(Expression, _parser().parse(text))
     except UnexpectedInput as error:
-        raise InvalidInput(field, f"cannot be read from {text[error.pos_in_stream or 0 :][:20]!r} on") from error
-    except (LarkError, _Unusable) as error:
+        raise InvalidInput(field, _unexpected(text, error)) from error
+    except _Unusable as error:
+        raise InvalidInput(field, f"character {error.at + 1}: {error}") from error
+    except LarkError as error:
         raise InvalidInput(field, str(error)) from error
-    unknown = made.names.difference(names)
+    unknown = [name for name in made.names if name not in names]
     if unknown:
-        raise InvalidInput(field, f"{min(unknown)!r} is no field that comes before it")
+        first = min(unknown, key=lambda name: made.names[name])
+        raise InvalidInput(field, f"character {made.names[first] + 1}: {first!r} is no field that comes before it")
     if made.is_truth is not is_truth:
         raise InvalidInput(field, f"gives {_KINDS[made.is_truth]}, not {_KINDS[is_truth]}")
     return made
 
 
+def _unexpected(text: str, error: UnexpectedInput) -> str:
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+        return f"character {len(text) + 1}: ends where something is missing"
+    at = error.pos_in_stream or 0
+    return f"character {at + 1}: cannot be read from {text[at:][:20]!r} on"
+
+
 class _Unusable(Exception):
     """What is written can be read and makes no sense."""
+
+    def __init__(self, at: int, reason: str) -> None:
+        super().__init__(reason)
+        self.at = at
 
 
 _KINDS = {True: "true or false", False: "a number"}
@@ -191,30 +207,34 @@ def _node(
     """A node above `parts`, all of which must be of one kind."""
     for part in parts:
         if part.is_truth is not of_truths:
-            raise _Unusable(f"has {_KINDS[part.is_truth]} where {_KINDS[of_truths]} belongs")
+            raise _Unusable(part.at, f"has {_KINDS[part.is_truth]} where {_KINDS[of_truths]} belongs")
     return _above(calculate, parts, is_truth)
 
 
 def _above(calculate: Callable[[Values], Value], parts: Sequence[Expression], is_truth: bool) -> Expression:
     depth = 1 + max((part.depth for part in parts), default=0)
+    at = parts[0].at if parts else 0
     if depth > MAX_DEPTH:
-        raise _Unusable(f"is nested more than {MAX_DEPTH} deep")
-    return Expression(calculate, is_truth, frozenset().union(*(part.names for part in parts)), depth)
+        raise _Unusable(at, f"is nested more than {MAX_DEPTH} deep")
+    names: dict[str, int] = {}
+    for part in parts:
+        names = {**part.names, **names}
+    return Expression(calculate, is_truth, names, at, depth)
 
 
 @v_args(inline=True)
 class _Nodes(Transformer[Any, Expression]):
     """A node for each rule of the grammar."""
 
-    def number(self, text: str) -> Expression:
-        given = float(text)
+    def number(self, text: Token) -> Expression:
+        given, at = float(text), text.start_pos or 0
         if not math.isfinite(given):
-            raise _Unusable(f"{text} is more than a number can hold")
-        return Expression(lambda _values: given, is_truth=False)
+            raise _Unusable(at, f"{text} is more than a number can hold")
+        return Expression(lambda _values: given, is_truth=False, at=at)
 
-    def name(self, text: str) -> Expression:
-        name = str(text)
-        return Expression(lambda values: values.get(name), is_truth=False, names=frozenset({name}))
+    def name(self, text: Token) -> Expression:
+        name, at = str(text), text.start_pos or 0
+        return Expression(lambda values: values.get(name), is_truth=False, names={name: at}, at=at)
 
     def negative(self, part: Expression) -> Expression:
         return _node(_strict(operator.neg, [part]), [part], is_truth=False)
@@ -234,35 +254,39 @@ class _Nodes(Transformer[Any, Expression]):
     def every(self, *parts: Expression) -> Expression:
         return _node(_strict(lambda *found: all(found), parts), parts, is_truth=True, of_truths=True)
 
-    def call(self, name: str, *parts: Expression) -> Expression:
-        if name == "if":
-            return _if(parts)
-        if name == "coalesce":
-            return _coalesce(parts)
-        if name == "has":
-            _check_count(name, parts, 1, 1)
-            return _node(lambda values: parts[0].calculate(values) is not None, parts, is_truth=True)
-        if name not in _FUNCTIONS:
-            raise _Unusable(f"{str(name)!r} is none of the functions {', '.join(sorted(RESERVED - _WORDS))}")
-        least, most, function = _FUNCTIONS[name]
-        _check_count(name, parts, least, most)
-        return _node(_strict(function, parts), parts, is_truth=False)
+    def call(self, name: Token, *parts: Expression) -> Expression:
+        return replace(_called(str(name), parts, name.start_pos or 0), at=name.start_pos or 0)
+
+
+def _called(name: str, parts: Sequence[Expression], at: int) -> Expression:
+    if name == "if":
+        return _if(parts, at)
+    if name == "coalesce":
+        return _coalesce(parts, at)
+    if name == "has":
+        _check_count(name, parts, 1, 1, at)
+        return _node(lambda values: parts[0].calculate(values) is not None, parts, is_truth=True)
+    if name not in _FUNCTIONS:
+        raise _Unusable(at, f"{name!r} is none of the functions {', '.join(sorted(RESERVED - _WORDS))}")
+    least, most, function = _FUNCTIONS[name]
+    _check_count(name, parts, least, most, at)
+    return _node(_strict(function, parts), parts, is_truth=False)
 
 
 _WORDS = frozenset({"and", "or", "not"})
 
 
-def _check_count(name: str, parts: Sequence[Expression], least: int, most: int) -> None:
+def _check_count(name: str, parts: Sequence[Expression], least: int, most: int, at: int) -> None:
     if not least <= len(parts) <= most:
-        raise _Unusable(f"{name} takes {least} to {most} arguments" if least < most else f"{name} takes {least}")
+        raise _Unusable(at, f"{name} takes {least} to {most} arguments" if least < most else f"{name} takes {least}")
 
 
-def _if(parts: Sequence[Expression]) -> Expression:
+def _if(parts: Sequence[Expression], at: int) -> Expression:
     """`if(condition, then, otherwise)`: only the one that is asked for is calculated."""
-    _check_count("if", parts, 3, 3)
+    _check_count("if", parts, 3, 3, at)
     condition, then, otherwise = parts
     if not condition.is_truth or then.is_truth or otherwise.is_truth:
-        raise _Unusable("if takes a condition and two numbers")
+        raise _Unusable(at, "if takes a condition and two numbers")
 
     def calculate(values: Values) -> Value:
         holds = condition.calculate(values)
@@ -271,9 +295,9 @@ def _if(parts: Sequence[Expression]) -> Expression:
     return _above(calculate, parts, is_truth=False)
 
 
-def _coalesce(parts: Sequence[Expression]) -> Expression:
+def _coalesce(parts: Sequence[Expression], at: int) -> Expression:
     """`coalesce(a, b, …)`: the first that is not missing."""
-    _check_count("coalesce", parts, 2, _MANY)
+    _check_count("coalesce", parts, 2, _MANY, at)
 
     def calculate(values: Values) -> Value:
         found = (part.calculate(values) for part in parts)
