@@ -89,6 +89,11 @@ class TestCreateVariable:
             ({"type": "depth"}, 422, "type"),
             ({"scale": 0}, 422, "scale"),
             ({"scale": "2"}, 422, "scale"),
+            ({"scale": 1e300}, 422, "scale"),
+            ({"type": "temperature"}, 422, "sensor_depth_m"),
+            ({"sensor_depth_m": -3}, 422, "sensor_depth_m"),
+            ({"counter": {}}, 422, "counter"),
+            ({"limits": {"alert_below": 5, "alert_above": 1}}, 422, "limits.alert_below"),
             ({"scale": 10**400}, 422, "scale"),
             ({"sensor_depth_m": True}, 422, "sensor_depth_m"),
             ({"limits": {"max": [1]}}, 422, "limits.max"),
@@ -140,6 +145,9 @@ class TestPatchVariable:
             ({"counter": {"meter": {"calibration_factor": 0}}}, "counter.meter.calibration_factor"),
             ({"counter": {"meter": {"calibration_factor": "1"}}}, "counter.meter.calibration_factor"),
             ({"limits": {"min": 1e300, "max": 0}}, "limits.min"),
+            ({"limits": {"reset_above": 95}}, "limits.reset_above"),
+            ({"counter": {"meter": {"pulses_per_liter": 1e-320}}}, "counter.meter.pulses_per_liter"),
+            ({"sentinels": [0.5] * 101}, "sentinels"),
         ],
     )
     async def test_field_that_cannot_be_used_is_named(self, api: ApiHouse, patch: dict[str, Any], field: str) -> None:

@@ -1,46 +1,31 @@
-"""What a point, a variable and a provider must be before they enter the catalog."""
+"""What a point and a provider must be before they enter the catalog."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from caudal.common.domain.catalog import (
-    Counter,
-    MeterSwap,
-    Point,
-    Provider,
-    ProviderType,
-    Variable,
-    VariableType,
-    checked_zone,
-)
-from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.common.domain.catalog import Point, Provider, ProviderType, Rules, Variable, checked_zone
+from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.mapping import mapping_from
 from caudal.common.domain.payloads.reader import Reader
 from caudal.common.domain.provider_feeds import feed_settings
 from caudal.common.domain.providers import provider_settings
-from caudal.gateway_api.domain.errors import Conflict
-from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.merging import refuse_unprintable
+from caudal.gateway_api.domain.variable_rules import MAX_TEXT, check_text, checked_variable
 
 MAX_VARIABLES = 200
 """Of one point."""
-MAX_SWAPS = 1000
-"""Of one counter."""
-MAX_SENTINELS = 100
-"""Of one variable."""
-MAX_TEXT = 200
-"""Characters of a name."""
 MAX_MAPPING_BYTES = 65_536
 """Of a mapping, as JSON."""
 MAX_SAMPLING_MINUTES = 525_600.0
 """A year."""
 MAX_ROWS = 2**31 - 1
 """Of a point's series."""
+MAX_GAP_FACTOR = 1000.0
+"""A thousand times a year is still a time that a clock can go back."""
 MAX_CONNECTION_BYTES = 16_384
 """Of a connection, and of an authentication, as JSON."""
 
@@ -56,12 +41,13 @@ def checked_point(point: Point) -> Point:
     checked_id(point.device, "device")
     if point.provider is not None:
         checked_id(point.provider, "provider")
-    _check_text(point.name, "name")
+    check_text(point.name, "name")
     _check_place(point)
     checked_zone(point.time_zone, "time_zone")
     _check_mapping(point.mapping, point.time_zone)
     if not 0 < point.sampling_minutes <= MAX_SAMPLING_MINUTES:
         raise InvalidInput("sampling_minutes", f"must be above 0 and at most {MAX_SAMPLING_MINUTES:.0f}")
+    _check_rules(point.rules)
     _check_source(point)
     if point.max_rows is not None and not 1 <= point.max_rows <= MAX_ROWS:
         raise InvalidInput("max_rows", f"must be 1 to {MAX_ROWS}")
@@ -78,29 +64,6 @@ def _checked_variables(variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
     return tuple(checked_variable(variable, f"variables.{place}.") for place, variable in enumerate(variables))
 
 
-def checked_variable(variable: Variable, where: str = "") -> Variable:
-    """`variable`, with its meter swaps in UTC, if it may enter the catalog.
-
-    Raises:
-        InvalidInput: it may not; the error names the field, with `where` before it.
-    """
-    refuse_unprintable(msgspec.to_builtins(variable))
-    checked_id(variable.code, f"{where}code")
-    _check_text(variable.name, f"{where}name")
-    _check_text(variable.unit, f"{where}unit")
-    if len(variable.sentinels) > MAX_SENTINELS:
-        raise InvalidInput(f"{where}sentinels", f"at most {MAX_SENTINELS}")
-    if variable.counter is None:
-        return variable
-    if len(variable.counter.swaps) > MAX_SWAPS:
-        raise InvalidInput(f"{where}counter.swaps", f"at most {MAX_SWAPS}")
-    swaps = tuple(
-        replace(swap, at=within_bounds(swap.at, f"{where}counter.swaps.{place}.at"))
-        for place, swap in enumerate(variable.counter.swaps)
-    )
-    return replace(variable, counter=replace(variable.counter, swaps=swaps))
-
-
 def checked_provider(provider: Provider) -> Provider:
     """`provider`, if it may enter the catalog.
 
@@ -109,7 +72,7 @@ def checked_provider(provider: Provider) -> Provider:
     """
     refuse_unprintable(msgspec.to_builtins(provider))
     checked_id(provider.code, "code")
-    _check_text(provider.name, "name")
+    check_text(provider.name, "name")
     checked_zone(provider.time_zone, "time_zone")
     _check_mapping(provider.mapping, provider.time_zone)
     for field in ("connection", "authentication"):
@@ -124,76 +87,6 @@ def checked_provider(provider: Provider) -> Provider:
     return provider
 
 
-def variable_in(point: Point, code: str) -> Variable:
-    """The point's variable of this code.
-
-    Raises:
-        NotFound: it has none.
-    """
-    for variable in point.variables:
-        if variable.code == code:
-            return variable
-    raise NotFound("variable", f"{point.code}/{code}")
-
-
-def with_variable(point: Point, variable: Variable) -> Point:
-    """The point with one more variable.
-
-    Raises:
-        Conflict: it has one of this code.
-    """
-    if any(present.code == variable.code for present in point.variables):
-        raise Conflict(f"point {point.code!r} has a variable {variable.code!r} already", "code")
-    return replace(point, variables=(*point.variables, variable))
-
-
-def without_variable(point: Point, code: str) -> Point:
-    """The point without one of its variables; raises as `variable_in`."""
-    gone = variable_in(point, code)
-    return replace(point, variables=tuple(present for present in point.variables if present is not gone))
-
-
-def with_changed_variable(point: Point, code: str, change: Callable[[Variable], Variable]) -> Point:
-    """The point with `change(variable)` in the place of one of its variables; raises as `variable_in`."""
-    changing = variable_in(point, code)
-    changed = change(changing)
-    return replace(point, variables=tuple(changed if present is changing else present for present in point.variables))
-
-
-def with_swap(variable: Variable, swap: MeterSwap) -> Variable:
-    """The variable with one more meter swap, in order of time.
-
-    Raises:
-        InvalidInput: the variable counts nothing.
-        Conflict: a swap at this instant is there already.
-    """
-    if not counts(variable):
-        raise InvalidInput("variable", f"{variable.code!r} has no counter, so it has no meter to swap")
-    if has_swap(variable, swap.at):
-        raise Conflict("a meter swap at this instant is declared already", "at")
-    counter = variable.counter or Counter()
-    swaps = tuple(sorted((*counter.swaps, swap), key=lambda present: present.at))
-    return replace(variable, counter=replace(counter, swaps=swaps))
-
-
-def without_swap(variable: Variable, at: datetime) -> Variable:
-    """The variable without the meter swap at `at`."""
-    if variable.counter is None:
-        return variable
-    swaps = tuple(swap for swap in variable.counter.swaps if swap.at != at)
-    return replace(variable, counter=replace(variable.counter, swaps=swaps))
-
-
-def counts(variable: Variable) -> bool:
-    """Whether there is a meter behind it that can be swapped."""
-    return variable.counter is not None or variable.type is VariableType.TOTALIZER
-
-
-def has_swap(variable: Variable, at: datetime) -> bool:
-    """Whether a swap of its meter at `at` is declared."""
-    return variable.counter is not None and any(swap.at == at for swap in variable.counter.swaps)
-
-
 def _check_place(point: Point) -> None:
     if (point.latitude is None) != (point.longitude is None):
         raise InvalidInput("longitude", "latitude and longitude go together: give both, or neither")
@@ -206,9 +99,12 @@ def _check_place(point: Point) -> None:
             raise InvalidInput(field, f"must be {least} to {most}")
 
 
-def _check_text(text: str, field: str) -> None:
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(field, f"has {len(text)} characters; at most {MAX_TEXT}")
+def _check_rules(rules: Rules) -> None:
+    if not 1 <= rules.gap_factor <= MAX_GAP_FACTOR:
+        raise InvalidInput("rules.gap_factor", f"must be 1 to {MAX_GAP_FACTOR:.0f}")
+    for field in ("flow_total_tolerance", "level_change_m"):
+        if getattr(rules, field) < 0:
+            raise InvalidInput(f"rules.{field}", "must not be below 0")
 
 
 def _check_source(point: Point) -> None:

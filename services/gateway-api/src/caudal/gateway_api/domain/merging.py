@@ -1,11 +1,13 @@
 """Partial changes to what is stored."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from caudal.common.domain.errors import InvalidInput
 
 MAX_DEPTH = 32
+_half = re.compile("[\ud800-\udfff]")
 
 
 def merged(current: Mapping[str, Any], patch: Mapping[str, Any], whole: Collection[str] = ()) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def refuse_unprintable(value: Any, field: str = "body", depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise InvalidInput(field, f"is nested more than {MAX_DEPTH} deep")
     if isinstance(value, str):
-        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if "\x00" in value or (not value.isascii() and _half.search(value)):
             raise InvalidInput(field, "has a character that cannot be stored")
     elif isinstance(value, Mapping):
         for name, item in value.items():

@@ -84,7 +84,8 @@ async def _creation(
 async def _if_match(if_match: IfMatchHeader = None) -> Expected:
     if if_match is None or if_match.strip() == "*":
         return ANY
-    return Expected(frozenset(part.strip().strip('"') for part in if_match.split(",")))
+    # A proxy that compresses says `W/` before it; versions are of what is told, not of its bytes.
+    return Expected(frozenset(part.strip().removeprefix("W/").strip('"') for part in if_match.split(",")))
 
 
 Creating = Annotated[Creation, Depends(_creation)]

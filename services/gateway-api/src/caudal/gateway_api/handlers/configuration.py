@@ -1,13 +1,22 @@
 """Changing what a point's readings are judged by: its variables, its meters, and what was valid in earlier times."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from caudal.common.domain.catalog import MeterSwap, Point, Variable
-from caudal.common.domain.errors import NotFound
-from caudal.gateway_api.domain.catalog_rules import (
-    checked_point,
+from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.gateway_api.domain.catalog_rules import checked_point
+from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.timeline import (
+    PointVersion,
+    changed_from,
+    changed_version,
+    versions_of,
+    without_version,
+)
+from caudal.gateway_api.domain.variable_rules import (
+    checked_swap,
     counts,
     has_swap,
     variable_in,
@@ -16,15 +25,6 @@ from caudal.gateway_api.domain.catalog_rules import (
     with_variable,
     without_swap,
     without_variable,
-)
-from caudal.gateway_api.domain.intervals import within_bounds
-from caudal.gateway_api.domain.permissions import Caller
-from caudal.gateway_api.domain.timeline import (
-    PointVersion,
-    changed_from,
-    changed_version,
-    versions_of,
-    without_version,
 )
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.handlers.catalog import CatalogDesk, Changed, Since, begin_of, changed, record, tell
@@ -116,10 +116,12 @@ async def swap_meter(desk: CatalogDesk, caller: Caller, point: str, code: str, s
 
     Raises:
         NotFound: there is no such point, or it has no such variable.
-        InvalidInput: the variable counts nothing, or the time is out of bounds.
+        InvalidInput: the variable counts nothing, or the swap cannot have been then or so.
         Conflict: a swap at that instant is there already.
     """
-    declared = replace(swap, at=within_bounds(swap.at, "at"))
+    declared = checked_swap(swap)
+    if declared.at > desk.clock.now():
+        raise InvalidInput("at", "must not lie in the future")
 
     def declare(version: Point) -> Point:
         return with_changed_variable(version, code, lambda variable: with_swap(variable, declared))

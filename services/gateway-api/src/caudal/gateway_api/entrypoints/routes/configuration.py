@@ -6,12 +6,12 @@ from fastapi import Depends, Path, Response
 
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import NotFound
-from caudal.gateway_api.domain.catalog_rules import variable_in
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import SWAPS, VERSIONS
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.short_lists import page_among
 from caudal.gateway_api.domain.timeline import PointVersion, version_valid_at, versions_of
+from caudal.gateway_api.domain.variable_rules import variable_in
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor

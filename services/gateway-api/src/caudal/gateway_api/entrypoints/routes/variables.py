@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Response
 
 from caudal.common.domain.errors import NotFound
-from caudal.gateway_api.domain.catalog_rules import variable_in
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import VARIABLES
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.variable_rules import variable_in
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
