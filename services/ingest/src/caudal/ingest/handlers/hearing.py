@@ -15,8 +15,7 @@ from caudal.common.domain.readings import Inlet
 from caudal.ingest.domain.own_messages import OwnMessages
 from caudal.ingest.handlers.accepting import Accepting, Arrival
 from caudal.ingest.handlers.presence import Presence
-from caudal.ingest.ports import Tally
-from caudal.ingest.ports.streams import Feed
+from caudal.ingest.ports import Feed, Tally
 
 MOST = 64
 """Messages of one connection in memory, and handed on at once; with more to come, its socket is not read."""

@@ -13,8 +13,7 @@ from caudal.common.domain.errors import CaudalError, Permanent, Transient
 from caudal.common.ports import Clock
 from caudal.ingest.handlers.hearing import Hearing
 from caudal.ingest.handlers.presence import Presence
-from caudal.ingest.ports import Fleet, Secrets, Vault
-from caudal.ingest.ports.streams import Feeds, Lease
+from caudal.ingest.ports import Feeds, Fleet, Lease, Secrets, Vault
 
 LOOK_S = 2.0
 """How often the catalog is looked at, and how soon a change of it takes effect."""

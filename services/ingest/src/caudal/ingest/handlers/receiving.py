@@ -15,8 +15,7 @@ from caudal.common.ports import Catalog, Clock
 from caudal.ingest.domain.admission import NotAllowed, PushKey, checked_key, device_for
 from caudal.ingest.handlers.accepting import Accepting, Arrival
 from caudal.ingest.handlers.presence import Presence
-from caudal.ingest.ports import Tally
-from caudal.ingest.ports.streams import ApiKeys
+from caudal.ingest.ports import ApiKeys, Tally
 
 
 class StreamedReading(msgspec.Struct, frozen=True, omit_defaults=True):
