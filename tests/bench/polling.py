@@ -34,7 +34,6 @@ from caudal.common.settings import ServiceSettings, SqlSettings
 from caudal.gateway_api.adapters.tables import points, providers
 from caudal.gateway_api.main import VERSION_TABLE as GATEWAY_TABLE
 from caudal.ingest.adapters.metrics import PrometheusTally
-from caudal.ingest.adapters.pacing import HostPace
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.main import VERSION_TABLE, polling_of
@@ -110,7 +109,6 @@ async def measure(url: str, mqtt_port: int, folder: Path, requests_per_s: float)
     bus.subscribe(Subscription(("telemetry/+/raw",), hear))
     accepting = Accepting(SqlCatalog(engine), bus, clock, PrometheusTally(CollectorRegistry()))
     http = open_http(given.polling_networks, 1000)
-    http.event_hooks = {"request": [HostPace(given.polling_requests_per_s).wait]}
     polling, _ = polling_of(given, ServiceSettings(data_dir=folder), engine, http, accepting, bus, clock)
     async with running(bus), http:
         begun, cpu = time.perf_counter(), time.process_time()

@@ -74,6 +74,7 @@ class MemoryFleet:
 
     def __init__(self, providers: Sequence[Provider], points: Sequence[Point]) -> None:
         self._providers, self._points = providers, points
+        self.marks: dict[str, int] = {}
 
     async def providers(self) -> Sequence[Provider]:
         """As `Fleet`."""
@@ -85,15 +86,22 @@ class MemoryFleet:
 
     async def vault(self) -> Vault:
         """As `Secrets`."""
-        return EmptyVault()
+        return EmptyVault(self.marks)
 
 
 class EmptyVault:
-    """Knows no secret."""
+    """Knows no secret; `marks` says which were set anew."""
+
+    def __init__(self, marks: dict[str, int] | None = None) -> None:
+        self.marks = marks or {}
 
     def of(self, owner_kind: str, owner: str) -> dict[str, str]:
         """As `Vault`."""
         return {}
+
+    def mark(self, owner_kind: str, owner: str) -> int:
+        """As `Vault`."""
+        return self.marks.get(owner, 0)
 
 
 def asked_provider(code: str) -> Provider:

@@ -75,7 +75,9 @@ class House:
         accepting = Accepting(self.catalog, self.bus, self.clock, NoTally())
         asker = Asker(accepting, self.record, self.clock, Reach(DAY, HOUR))
         clients = MemoryClients(acme=self.acme, other=self.other)
-        return Polling(self.fleet, self.fleet, clients, self.record, asker, self.clock, at_once=4, holder=holder)
+        return Polling(
+            self.fleet, self.fleet, clients, self.record, asker, self.clock, every=MINUTE, at_once=4, holder=holder
+        )
 
     async def round(self) -> Round:
         """One round, five minutes after the last one."""

@@ -97,7 +97,6 @@ async def build(service: Service) -> None:
     bus.subscribe(batch.subscription(windows.order, accepting.accept, group))
 
     http = open_http(settings.polling_networks, MAX_CONNECTIONS)
-    http.event_hooks = {"request": [HostPace(settings.polling_requests_per_s).wait]}
     service.part("providers", stop=http.aclose)
     polling, tried = polling_of(settings, common, engine, http, accepting, bus, clock)
     bus.subscribe(trying.subscription(tried.order, group))
@@ -134,10 +133,11 @@ def polling_of(
     clock: Clock,
 ) -> tuple[Polling, Trying]:
     """What asks providers, in rounds and by order."""
+    pace = HostPace(settings.polling_requests_per_s)
 
     def opened(provider: Provider, secrets: dict[str, str]) -> ProviderClient:
         entry = (provider.api or "", provider.connection, provider.authentication)
-        return open_client(*entry, secrets, http, clock, provider.time_zone)
+        return open_client(*entry, secrets, http, clock, provider.time_zone, pace.wait)
 
     fleet, clients = PatientFleet(SqlCatalog(engine)), KeptClients(opened)
     secrets = SqlSecrets(engine, open_sealer(CredentialSettings(), common.data_dir))
@@ -145,7 +145,8 @@ def polling_of(
     first, overlap = settings.polling_first_hours, settings.polling_overlap_minutes
     asker = Asker(accepting, record, clock, Reach(timedelta(hours=first), timedelta(minutes=overlap)))
     holder = MqttSettings().mqtt_client_id or NAME
-    polling = Polling(fleet, secrets, clients, record, asker, clock, at_once=settings.polling_at_once, holder=holder)
+    every, at_once = timedelta(minutes=settings.polling_minutes), settings.polling_at_once
+    polling = Polling(fleet, secrets, clients, record, asker, clock, every=every, at_once=at_once, holder=holder)
     return polling, Trying(fleet, secrets, clients, accepting, publisher, clock, polling.order)
 
 

@@ -80,7 +80,8 @@ class SqlPollingRecord:
         kept = statement.on_conflict_do_update(
             index_elements=[cursors.c.point, cursors.c.variable],
             set_={name: statement.excluded[name] for name in ("complete_until", "moved_at")},
-            where=statement.excluded.complete_until > cursors.c.complete_until,
+            # A cursor that lies ahead is a clock that was wrong once: it would hide all that is measured until then.
+            where=sa.or_(statement.excluded.complete_until > cursors.c.complete_until, cursors.c.complete_until > now),
         )
         if rows:
             async with self._writing() as connection:

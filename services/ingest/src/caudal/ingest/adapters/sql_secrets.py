@@ -27,6 +27,10 @@ class SealedVault:
             for name, sealed in self._sealed.get((owner_kind, owner), {}).items()
         }
 
+    def mark(self, owner_kind: str, owner: str) -> int:
+        """As `Vault`."""
+        return hash(frozenset(self._sealed.get((owner_kind, owner), {}).items()))
+
 
 class SqlSecrets:
     """`Secrets` in the catalog's database."""

@@ -33,6 +33,10 @@ class Breaker(msgspec.Struct, frozen=True):
         """After an answer, whatever it said."""
         return Breaker()
 
+    def tried_at(self, now: datetime) -> "Breaker":
+        """After somebody had it asked, or changed its entry: one question tries it, however long it was to be left."""
+        return self if self.allows(now) else Breaker(self.failures, max(1, self.pauses), None)
+
     def failed(self, now: datetime, retry_after_s: float | None = None) -> "Breaker":
         """After a failure that may pass; `retry_after_s` is what the provider asks for."""
         failures = self.failures + 1

@@ -1,22 +1,26 @@
 """A round: every point that is due is asked, each provider at its own pace, none waiting for another."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Collection, Set
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
-from caudal.common.domain.catalog import Point, Provider, ProviderType
+from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import Permanent, Transient
 from caudal.common.ports import Clock
-from caudal.ingest.domain.schedule import PointState, is_due
-from caudal.ingest.handlers.asking import Asked, Asker
-from caudal.ingest.ports import Failed, Fleet, PollingRecord, ProviderClients, ProviderState, Secrets, Vault
+from caudal.ingest.domain.schedule import PointState
+from caudal.ingest.handlers.asking import POINT_S, Asked, Asker
+from caudal.ingest.handlers.turns import Entries, Turn, due_by_provider, is_asked, state_after
+from caudal.ingest.ports import Failed, Fleet, PollingRecord, ProviderClients, ProviderState, Secrets
 
 ROUND_S = 1800.0
 """A round that takes longer is given up; whom it has not asked is due in the next one."""
+TURN_S = ROUND_S - POINT_S - 60.0
+"""So long after a round began no further point is asked for in it, so that it ends in order."""
+LOOK_S = 1.0
+"""How often it is looked who is through while others still have their turn."""
 KEPT_AT_ONCE = 50
 """Points after which the record hears how they are doing."""
 
@@ -33,20 +37,6 @@ class Round(msgspec.Struct):
     """Handed on."""
 
 
-@dataclass(kw_only=True)
-class Turn:
-    """A provider's turn in a round."""
-
-    provider: Provider
-    due: Iterator[tuple[Point, PointState]]
-    """Points that are to be asked for."""
-    state: ProviderState
-    cursors: Mapping[str, Mapping[str, datetime]]
-    vault: Vault
-    asked: list[PointState] = field(default_factory=list)
-    """Points that the record has not heard of yet."""
-
-
 class Polling:
     """Asks all providers.
 
@@ -57,6 +47,7 @@ class Polling:
         record: What was asked before.
         asker: Asks for one point.
         clock: What time it is.
+        every: How soon a provider's next turn comes where another one's makes a round long.
         at_once: Points of one provider asked for at once.
         holder: Our name among replicas: one of them has a round under way, never two.
     """
@@ -70,6 +61,7 @@ class Polling:
         asker: Asker,
         clock: Clock,
         *,
+        every: timedelta,
         at_once: int,
         holder: str,
     ) -> None:
@@ -79,10 +71,12 @@ class Polling:
         self._record = record
         self._asker = asker
         self._clock = clock
+        self._every = every
         self._at_once = at_once
         self._holder = holder
         self._round = asyncio.Lock()
         # The record lets us begin again what a crash of ours cut short: it cannot tell that a round is under way here.
+        self._entries = Entries()
         self._ordered: set[str] = set()
         self.ordered = asyncio.Event()
         """Set while somebody has ordered a round that has not been."""
@@ -111,8 +105,7 @@ class Polling:
         until = now + timedelta(seconds=ROUND_S)
         if not await self._record.begin(self._holder, now, until, now if self._ordered else now - gap):
             return None
-        ordered, self._ordered = self._ordered, set()
-        self.ordered.clear()
+        ordered = self._taken_orders(())
         done: Round | None = None
         try:
             async with asyncio.timeout(ROUND_S):
@@ -132,23 +125,69 @@ class Polling:
         for provider in ordered:
             self.order(provider)
 
-    async def _turns(self, now: datetime, ordered: Set[str]) -> Round:
-        providers = [provider for provider in await self._fleet.providers() if is_asked(provider)]
+    def _taken_orders(self, busy: Collection[str]) -> set[str]:
+        """Providers that were ordered, but for those that have their turn already: theirs comes after it."""
+        taken = self._ordered.difference(busy)
+        self._ordered -= taken
+        if not self._ordered:
+            self.ordered.clear()
+        return taken
+
+    async def _turns(self, begun: datetime, ordered: set[str]) -> Round:
+        """Everybody's turn. While one provider's lasts, the others have their next: none waits for another."""
+        done, running = Round(), dict[str, asyncio.Task[None]]()
+        latest = begun + timedelta(seconds=TURN_S)
+        async with asyncio.TaskGroup() as group:
+            looked_at, now = begun, ordered
+            while True:
+                for turn in await self._due(now, latest, running.keys()):
+                    running[turn.provider.code] = group.create_task(
+                        self._turn(turn, done), name=f"ask {turn.provider.code}"
+                    )
+                running = await self._while_running(running, looked_at)
+                if not running or self._clock.now() >= latest:
+                    return done
+                looked_at, now = self._clock.now(), self._taken_orders(running)
+                ordered |= now
+
+    async def _while_running(
+        self, running: dict[str, asyncio.Task[None]], looked_at: datetime
+    ) -> dict[str, asyncio.Task[None]]:
+        """Wait until all are through, or it is time to look who else is due; those that are still running."""
+        while running:
+            await asyncio.wait(running.values(), timeout=LOOK_S)
+            running = {code: task for code, task in running.items() if not task.done()}
+            if self._clock.now() - looked_at >= self._every or self._ordered.difference(running):
+                break
+        return running
+
+    async def _due(self, ordered: Set[str], latest: datetime, busy: Collection[str]) -> list[Turn]:
+        """A turn for each provider that has points to be asked for, and has none at the moment."""
+        now = self._clock.now()
+        providers = {each.code: each for each in await self._fleet.providers() if is_asked(each)}
         points = await self._fleet.sourced()
         await self._record.tidy([point.code for point in points])
         self._asker.handed.forget_others([point.code for point in points])
         remembered, states = await self._record.points(), await self._record.providers()
-        cursors, vault, done = await self._record.cursors(), await self._secrets.vault(), Round()
-        due = due_by_provider(points, remembered, now, ordered)
-        async with asyncio.TaskGroup() as turns:
-            for provider in providers:
-                if due.get(provider.code):
-                    state = states.get(provider.code) or ProviderState(provider=provider.code)
-                    turn = Turn(
-                        provider=provider, due=iter(due[provider.code]), state=state, cursors=cursors, vault=vault
-                    )
-                    turns.create_task(self._turn(turn, done), name=f"ask {provider.code}")
-        return done
+        cursors, vault = await self._record.cursors(), await self._secrets.vault()
+        changed = self._entries.changed(providers.values(), points, vault)
+        due = due_by_provider(points, remembered, now, ordered, changed)
+        turns: list[Turn] = []
+        for code in sorted(providers.keys() & due.keys() - set(busy)):
+            state = states.get(code) or ProviderState(provider=code)
+            if code in ordered or ("provider", code) in changed:
+                state = msgspec.structs.replace(state, breaker=state.breaker.tried_at(now))
+            turns.append(
+                Turn(
+                    provider=providers[code],
+                    due=iter(due[code]),
+                    state=state,
+                    cursors=cursors,
+                    vault=vault,
+                    until=latest,
+                )
+            )
+        return turns
 
     async def _turn(self, turn: Turn, done: Round) -> None:
         """Ask one provider for all that is due: one point first, where that decides whether it is asked for others."""
@@ -166,7 +205,8 @@ class Polling:
 
     async def _ask_next(self, turn: Turn, done: Round) -> bool:
         """Ask for the next point; False: there is none, or the provider is to be left alone."""
-        if not turn.state.breaker.allows(self._clock.now()):
+        now = self._clock.now()
+        if now >= turn.until or not turn.state.breaker.allows(now):
             return False
         point, state = next(turn.due, (None, None))
         if point is None or state is None:
@@ -194,40 +234,6 @@ class Polling:
     async def _keep(self, turn: Turn) -> None:
         asked, turn.asked = turn.asked, []
         await self._record.asked(asked, turn.state)
-
-
-def is_asked(provider: Provider) -> bool:
-    """Whether this provider is asked in every round."""
-    is_http = provider.type is ProviderType.HTTP_API and provider.api is not None
-    return is_http and provider.active and not provider.testing
-
-
-def due_by_provider(
-    points: Sequence[Point], remembered: Mapping[str, PointState], now: datetime, ordered: Set[str] = frozenset()
-) -> dict[str, list[tuple[Point, PointState]]]:
-    """Points that are to be asked for now, with what is remembered of them, by provider; all of those `ordered`."""
-    due: dict[str, list[tuple[Point, PointState]]] = {}
-    for point in points:
-        state = remembered.get(point.code)
-        if not point.provider:
-            continue
-        sampling = timedelta(minutes=point.sampling_minutes)
-        if point.provider in ordered or is_due(point.code, sampling, state, now):
-            known = state or PointState(point=point.code, provider=point.provider)
-            known = msgspec.structs.replace(known, provider=point.provider)
-            due.setdefault(point.provider, []).append((point, known))
-    return due
-
-
-def state_after(state: ProviderState, failure: Failed | None, now: datetime) -> ProviderState:
-    """What is remembered of a provider after one more answer or failure."""
-    if failure is None:
-        return ProviderState(provider=state.provider, connected_at=now)
-    failed = msgspec.structs.replace(state, error=failure.reason, error_at=now)
-    if not failure.is_transient:
-        # It is there, and says no: others may be asked for.
-        return msgspec.structs.replace(failed, breaker=state.breaker.answered())
-    return msgspec.structs.replace(failed, breaker=state.breaker.failed(now, failure.retry_after_s))
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

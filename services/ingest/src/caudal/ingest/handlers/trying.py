@@ -15,7 +15,7 @@ from caudal.common.domain.payloads.reader import Measurement
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.polled import arrivals_of
-from caudal.ingest.handlers.polling import is_asked
+from caudal.ingest.handlers.turns import is_asked
 from caudal.ingest.ports import Answered, Failed, Fleet, Outcome, ProviderClients, Question, Secrets
 
 SHOWN = 20

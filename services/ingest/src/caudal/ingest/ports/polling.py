@@ -43,6 +43,10 @@ class Vault(Protocol):
         """
         ...
 
+    def mark(self, owner_kind: str, owner: str) -> int:
+        """Another number whenever they were set anew."""
+        ...
+
 
 class Secrets(Protocol):
     """The sealed secrets."""
@@ -115,7 +119,7 @@ class PollingRecord(Protocol):
         ...
 
     async def move(self, point: str, cursors: Mapping[str, datetime], now: datetime) -> None:
-        """Move a point's cursors; never back."""
+        """Move a point's cursors; never back, unless one lies ahead of `now`."""
         ...
 
     async def asked(self, points: Sequence[PointState], provider: ProviderState) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -31,6 +31,8 @@ CONNECT_S = 5.0
 READ_S = 10.0
 """Longest silence in the middle of an answer."""
 MAX_REDIRECTS = 3
+
+Pace = Callable[[str], Awaitable[None]]
 
 _ALL_KINDS_OF_DEFLATE = 47
 _HEADERS = {"User-Agent": "caudal", "Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -80,11 +82,14 @@ class Http:
         http: What carries them; its loggers are kept from writing addresses and headers.
         clock: What dates in answers are compared with.
         mask: Strikes out what nobody may see.
+        pace: Returns when it is the turn of one more request to a host.
     """
 
-    def __init__(self, connection: Connection, http: httpx.AsyncClient, clock: Clock, mask: Mask) -> None:
+    def __init__(
+        self, connection: Connection, http: httpx.AsyncClient, clock: Clock, mask: Mask, pace: Pace | None = None
+    ) -> None:
         self._base, self._timeout_s = connection.base_url.rstrip("/"), connection.timeout_s
-        self._http, self._clock, self.mask = http, clock, mask
+        self._http, self._clock, self.mask, self._pace = http, clock, mask, pace
         self._host = httpx.URL(connection.base_url).netloc.decode("ascii", "replace")
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -137,6 +142,9 @@ class Http:
         return str(there)
 
     async def _bounded(self, url: str, sent: Sent) -> tuple[httpx.Response, bytes]:
+        if self._pace is not None:
+            # Before the clock starts: that many others ask this host is no fault of its.
+            await self._pace(self._host)
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._http.send(self._request(url, sent), stream=True, auth=None)

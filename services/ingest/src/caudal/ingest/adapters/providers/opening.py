@@ -18,7 +18,7 @@ from caudal.common.ports import Clock
 from caudal.ingest.adapters.providers.client import Api, HttpProviderClient
 from caudal.ingest.adapters.providers.exchange import Exchange
 from caudal.ingest.adapters.providers.generic import GenericApi
-from caudal.ingest.adapters.providers.http import Http
+from caudal.ingest.adapters.providers.http import Http, Pace
 from caudal.ingest.adapters.providers.masking import Mask
 from caudal.ingest.adapters.providers.tago import TagoApi
 from caudal.ingest.adapters.providers.thethings import ThethingsApi
@@ -34,6 +34,7 @@ def open_client(
     http: httpx.AsyncClient,
     clock: Clock,
     zone: str | None = None,
+    pace: Pace | None = None,
 ) -> ProviderClient:
     """A client for one provider, or for one point of it where points have secrets of their own.
 
@@ -47,12 +48,13 @@ def open_client(
         http: From `open_http`; shared by all clients, and closed by whoever opened it.
         clock: What time it is.
         zone: Of times that the provider gives without one.
+        pace: Returns when it is the turn of one more request to a host.
 
     Raises:
         InvalidInput: the catalog's entry cannot be used; the error names the field.
     """
     settings = provider_settings(api, connection, authentication)
-    carrier = Http(settings.connection, http, clock, Mask())
+    carrier = Http(settings.connection, http, clock, Mask(), pace)
     exchange = Exchange(settings.authentication, secrets, carrier, clock)
     return HttpProviderClient(
         _api(settings.connection, exchange, clock, zone), settings.connection, clock, exchange.mask
