@@ -63,7 +63,9 @@ class CredentialSettings(Section):
 
     credentials_keys: SecretStr | None = None
     """Fernet keys with commas between them, newest first: the first seals, all unseal. None: one is made once and
-    kept below `data_dir`. gateway-api and ingest need the same ones."""
+    kept in a file. gateway-api and ingest need the same ones."""
+    credentials_file: str | None = None
+    """The same, one a line, read again whenever the file changes; None: `keys/credentials.key` below `data_dir`."""
 
 
 class StoreSettings(Section):
