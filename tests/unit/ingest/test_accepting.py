@@ -268,6 +268,15 @@ async def test_push_for_no_device_or_for_anothers_device_is_put_away() -> None:
     assert "does not say which device" in reject.reason
 
 
+async def test_clients_provider_speaks_for_that_clients_points_alone() -> None:
+    points = (Point(code="P1", device="S1", client="a"), Point(code="P2", device="S2", client="b"))
+    house = House(acme(client="a"), *points, Point(code="P3", device="S3"))
+    await house.hears("provider/acme/push", pushed(*({"serial": f"S{n}", "t": TS, "q": 1} for n in (1, 2, 3, 4))))
+    assert sorted(bundle.device for bundle in house.bundles) == ["S1", "S4"]
+    assert "'S2' is not a device of 'acme'" in house.rejects[0].reason
+    assert "'S3' is not a device of 'acme'" in house.rejects[0].reason
+
+
 @pytest.mark.parametrize(
     ("provider", "reason"),
     [(None, "not in the catalog"), (acme(active=False), "not active"), (acme(mapping={"form": "x"}), "'x'")],

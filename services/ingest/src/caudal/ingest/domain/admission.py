@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from caudal.common.domain.catalog import Point, Provider
 from caudal.common.domain.errors import Permanent
 
 
@@ -18,10 +19,14 @@ class NotAllowed(Permanent):
 class PushKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key, as far as it is about handing readings in."""
 
+    id: str = ""
+    """Under which gateway-api knows it."""
     provider: str | None = None
     """Whose devices' readings it hands in."""
     device: str | None = None
     """The only device whose readings it hands in; None: all of the provider's."""
+    client: str | None = None
+    """Whose point alone the device may be; None: anybody's."""
     may_push: bool = True
     expires_at: datetime | None = None
 
@@ -54,3 +59,9 @@ def device_for(key: PushKey, named: str) -> str:
     if key.device not in (None, device):
         raise NotAllowed(f"this API key is not for device {device!r}")
     return device
+
+
+def speaks_for(provider: Provider, point: Point) -> bool:
+    """Whether readings of a point may come from a provider: from its own, and where it has none, from one that is
+    shared by all clients or of the point's client."""
+    return provider.code == point.provider or (point.provider is None and provider.client in (None, point.client))

@@ -12,6 +12,7 @@ from caudal.common.domain.payloads.reader import Measurement, Outcome
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
+from caudal.ingest.domain.admission import speaks_for
 from caudal.ingest.domain.payloads import decode_payload, text_of
 from caudal.ingest.handlers.bundles import Source, bundles, rejected
 from caudal.ingest.handlers.readers import CANONICAL, Readers
@@ -118,7 +119,7 @@ class Accepting:
         return await self._owned(reader.read(payload, received_at), arrival.provider)
 
     async def _owned(self, outcome: Outcome, provider: str | None) -> Outcome:
-        """`outcome` without readings of devices that the provider does not name, or that are another's."""
+        """`outcome` without readings of devices that the provider does not name, or for which it may not speak."""
         readings: list[Measurement] = []
         refused = list(outcome.refused)
         for index, reading in enumerate(outcome.readings):
@@ -133,9 +134,10 @@ class Accepting:
         if device is None:
             return "the payload does not say which device measured"
         point = await self._catalog.point_of(device)
-        if point and point.provider and point.provider != provider:
-            return f"{device!r} is not a device of {provider!r}"
-        return None
+        if point is None:
+            return None
+        pusher = await self._catalog.provider(provider or "")
+        return None if pusher and speaks_for(pusher, point) else f"{device!r} is not a device of {provider!r}"
 
     def _stamp(self) -> datetime:
         """Now, and always after the last one: of two values for one instant the later one counts."""
