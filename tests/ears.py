@@ -8,7 +8,7 @@ import msgspec
 from buses import Box, settings
 from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.bus.codec import decode
-from caudal.common.bus.messages import RawReading, RawReadings, Rejected, Result
+from caudal.common.bus.messages import KeyUsed, RawReading, RawReadings, Rejected, Result
 from caudal.common.domain.catalog import Point, Provider
 from caudal.common.ports import Outgoing, Subscription
 
@@ -20,8 +20,8 @@ create table catalog_variables (point text, code text, position integer, body te
 create table catalog_providers (code text, name text, type text, api text, connection text, authentication text,
     mapping text, time_zone text, active integer, testing integer, client text);
 create table catalog_credentials (owner_kind text, owner text, name text, sealed text, updated_at text);
-create table catalog_api_keys (digest text, provider text, device text, permissions text, expires_at text,
-    active integer);
+create table catalog_api_keys (id text, digest text, provider text, device text, client text, permissions text,
+    expires_at text, active integer);
 """
 """What gateway-api's views look like to who reads them."""
 
@@ -83,7 +83,7 @@ class Ears:
     def __init__(self, port: int) -> None:
         self.box = Box()
         self._bus = MqttBus(settings(port), "ears")
-        filters = ("telemetry/+/raw", "telemetry/+/rejected", "window/+/result")
+        filters = ("telemetry/+/raw", "telemetry/+/rejected", "window/+/result", "key/+/used")
         self._bus.subscribe(Subscription(filters, self.box.handle))
 
     @property
@@ -107,6 +107,10 @@ class Ears:
         """All rejects heard so far."""
         heard = [decode(d.payload, Rejected) for d in self.box.deliveries if d.topic.endswith("/rejected")]
         return [reject for reject in heard if device in (None, reject.device)]
+
+    def key_uses(self, key: str) -> list[KeyUsed]:
+        """What was heard so far of this key."""
+        return [decode(d.payload, KeyUsed) for d in self.box.deliveries if d.topic == f"key/{key}/used"]
 
     def results(self) -> list[Result]:
         """All answers to windows heard so far."""

@@ -83,11 +83,14 @@ class Sender:
 def add_key(catalog: Path, secret: str, **fields: object) -> None:
     """Have one more key in a catalog that `ears.write_catalog` wrote."""
     row = {
-        "digest": hashlib.sha256(secret.encode()).hexdigest(), "provider": None, "device": None,
+        "id": secret.removeprefix("caudal_"), "digest": hashlib.sha256(secret.encode()).hexdigest(),
+        "provider": None, "device": None, "client": None,
         "permissions": '["telemetry:push"]', "expires_at": None, "active": 1, **fields,
     }  # fmt: skip
     with sqlite3.connect(catalog) as connection:
         connection.execute(
-            "insert into catalog_api_keys values (:digest, :provider, :device, :permissions, :expires_at, :active)", row
+            "insert into catalog_api_keys values"
+            " (:id, :digest, :provider, :device, :client, :permissions, :expires_at, :active)",
+            row,
         )
     connection.close()

@@ -189,8 +189,8 @@ class TestApiKeys:
         [
             ({"permissions": []}, 422, "permissions"),
             ({"permissions": ["all"]}, 422, "permissions.0"),
-            ({"client": "none"}, 404, None),
-            ({"provider": "none"}, 404, None),
+            ({"client": "none"}, 422, "client"),
+            ({"provider": "none"}, 422, "provider"),
             ({"expires_at": "2020-01-01T00:00:00Z"}, 422, "expires_at"),
             ({"label": "x" * 300}, 422, "label"),
         ],

@@ -3,14 +3,15 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from caudal.common.bus.codec import decode
+from caudal.common.bus.codec import decode, encode
 from caudal.common.bus.contents import unpacked
-from caudal.common.bus.messages import Push
-from caudal.common.ports import Outgoing
+from caudal.common.bus.messages import KeyUsed, Push
+from caudal.common.ports import Delivery, Outgoing
 from caudal.gateway_api.handlers import intake
 from caudal.gateway_api.main import KEEP_REPEATS
 from integration.api.house import NOW, ApiHouse
@@ -49,6 +50,91 @@ class TestWhoMay:
         key = await api.add_provider()
         answer = await api.client.post(PATH, json=BODY, headers={"Authorization": f"ApiKey {key}"})
         assert answer.status_code == 202
+
+    async def test_no_key_works_once_the_providers_client_is_switched_off(self, api: ApiHouse) -> None:
+        await api.admin.post("/api/clients/", json={"code": "andes"})
+        key = await api.add_provider(client="andes")
+        assert (await api.with_key(key).post(PATH, json=BODY)).status_code == 202
+        await api.admin.patch("/api/clients/andes", json={"active": False})
+        assert (await api.with_key(key).post(PATH, json=BODY)).status_code == 401
+        assert await api.rows("select active from catalog_api_keys") in ([(False,)], [(0,)])
+
+
+class TestDevice:
+    """A device that has a key of its own."""
+
+    PATH = "/api/telemetry/uplink/"
+
+    async def key(self, api: ApiHouse, device: str = "meter-1", **more: Any) -> str:
+        body = {"device": device, "permissions": ["telemetry:push"]} | more
+        answer = await api.admin.post("/api/api-keys/", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["key"])
+
+    async def test_nobody_and_providers_may_not(self, api: ApiHouse) -> None:
+        assert (await api.client.post(self.PATH, json=BODY)).status_code == 401
+        assert (await api.admin.post(self.PATH, json=BODY)).status_code == 401
+        assert (await api.with_key(await api.add_provider()).post(self.PATH, json=BODY)).status_code == 403
+        assert not api.bus.published
+
+    async def test_what_it_sends_goes_to_its_own_topic_as_it_came(self, api: ApiHouse) -> None:
+        raw = b'{"measured_at": "2026-03-02T09:00:00Z", "values": {"flow": 0}, "serial": "\xc3\xa9"}'
+        answer = await api.with_key(await self.key(api)).post(self.PATH, content=raw)
+        assert answer.status_code == 202, answer.text
+        assert [message.payload for message in api.bus.on("telemetry/meter-1/uplink")] == [raw]
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            (BODY | {"device": "meter-2"}, "device"),
+            ({"readings": [BODY, BODY | {"device": "meter-2"}]}, "readings[1].device"),
+            ([BODY | {"device": "meter-2"}], "[0].device"),
+        ],
+    )
+    async def test_foreign_device_is_refused_by_its_field(self, api: ApiHouse, body: object, field: str) -> None:
+        answer = await api.with_key(await self.key(api)).post(self.PATH, json=body)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["fields"][0]["field"] == field
+        assert not api.bus.published
+
+    async def test_its_key_opens_no_providers_door_and_nothing_else(self, api: ApiHouse) -> None:
+        await api.add_provider()
+        key = api.with_key(await self.key(api, provider="acme"))
+        assert (await key.post(PATH, json=BODY)).status_code == 403
+        assert (await key.get("/api/points/")).status_code == 403
+
+    async def test_key_of_a_client_is_worth_nothing_once_the_device_is_anothers(self, api: ApiHouse) -> None:
+        for code in ("andes", "costa"):
+            await api.admin.post("/api/clients/", json={"code": code})
+        key = api.with_key(await self.key(api, client="andes"))
+        assert (await key.post(self.PATH, json=BODY)).status_code == 202
+        await api.add_point(client="andes")
+        assert (await key.post(self.PATH, json=BODY)).status_code == 202
+        await api.admin.patch("/api/points/well-1", json={"client": "costa"})
+        assert (await key.post(self.PATH, json=BODY)).status_code == 403
+
+    async def test_same_idempotency_key_is_published_once(self, api: ApiHouse) -> None:
+        key = api.with_key(await self.key(api))
+        headers = {"Idempotency-Key": "order 1"}
+        answers = [await key.post(self.PATH, json=BODY, headers=headers) for _ in range(3)]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        assert len(api.bus.published) == 1
+
+    async def test_what_no_message_can_carry_is_refused(self, api: ApiHouse) -> None:
+        answer = await api.with_key(await self.key(api)).post(self.PATH, json=BODY | {"more": "x" * 260_000})
+        assert answer.status_code == 422
+        assert answer.json()["error"]["fields"][0]["field"] == "body"
+
+    async def test_its_last_use_is_known_whichever_door_it_came_to(self, api: ApiHouse) -> None:
+        key = await self.key(api)
+        await api.with_key(key).post(self.PATH, json=BODY)
+        (entry,) = (await api.admin.get("/api/api-keys/")).json()["items"]
+        assert entry["last_used_at"] == "2026-03-02T10:00:00Z"
+        for minutes, seen in ((5, "10:05:00"), (3, "10:05:00")):
+            used = KeyUsed(key=entry["id"], used_at=NOW + timedelta(minutes=minutes))
+            await api.bus.deliver(Delivery(f"key/{entry['id']}/used", encode(used)))
+            (entry,) = (await api.admin.get("/api/api-keys/")).json()["items"]
+            assert entry["last_used_at"] == f"2026-03-02T{seen}Z"
 
 
 class TestPush:

@@ -35,6 +35,8 @@ KEYS = {
     "caudal_reads": {"device": "D-streams", "permissions": '["telemetry:read"]'},
     "caudal_of-nobody": {},
     "caudal_of-a-stranger": {"provider": "nobody"},
+    "caudal_of-a-device-that-is-told": {"device": "D-told"},
+    "caudal_of-a-device-that-moved": {"device": "D-claimed", "client": "a"},
 }
 MALFORMED = 10_000
 ROOT = Path(__file__).parents[3]
@@ -171,6 +173,26 @@ async def test_a_key_of_a_provider_hands_in_nothing_of_another_providers_device(
     code, words = await refused(provider, batch("b", "", reading(0)))
     assert code is grpc.StatusCode.PERMISSION_DENIED
     assert ears.readings("D-others") == []
+
+
+async def test_a_key_of_a_client_hands_in_nothing_once_the_device_is_anothers(door: int, ears: Ears) -> None:
+    async with Sender(door, "caudal_of-a-device-that-moved") as sender:
+        code, words = await refused(sender, batch("b", "", reading(0)))
+    assert (code, words) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "device 'D-claimed' is no longer one of the key's client",
+    )
+    assert ears.readings("D-claimed") == []
+
+
+async def test_use_of_a_key_is_told_once_a_minute_and_not_with_each_batch(door: int, ears: Ears) -> None:
+    async with Sender(door, "caudal_of-a-device-that-is-told") as sender:
+        for number in range(3):
+            await sender.send(batch("b", "", reading(number)))
+    async with asyncio.timeout(10):
+        while len(ears.readings("D-told")) < 3:
+            await asyncio.sleep(0.01)
+    assert [use.key for use in ears.key_uses("of-a-device-that-is-told")] == ["of-a-device-that-is-told"]
 
 
 # ---------------------------------------------------------------- what cannot be used

@@ -52,7 +52,7 @@ from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.console import Check, chain_check, import_progress, progress
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.jobs import tell, tidy
-from caudal.gateway_api.entrypoints.mqtt import answers
+from caudal.gateway_api.entrypoints.mqtt import answers, key_uses
 from caudal.gateway_api.entrypoints.schemas.tenancy import ClientBody, UserBody
 from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
@@ -60,7 +60,7 @@ from caudal.gateway_api.handlers.figures import Figures
 from caudal.gateway_api.handlers.identity import Identity, ensure_admin
 from caudal.gateway_api.handlers.imports import How, ImportDesk, import_file
 from caudal.gateway_api.handlers.intake import Intake
-from caudal.gateway_api.handlers.keys import create_key
+from caudal.gateway_api.handlers.keys import create_provider_key
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay, QuietRelay
@@ -121,6 +121,7 @@ async def build(service: Service) -> None:
     house = furnish(settings, common.data_dir, StoreSettings().retention_days, engine, store, bus, clock, redis)
     await welcome(house.door.identity, settings)
     bus.subscribe(answers(house.orders))
+    bus.subscribe(key_uses(house.door.identity.keys))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("outbox", run=partial(tell, house.relay), restart=True)
     keep_uploads = timedelta(days=settings.keep_uploads_days)
@@ -272,7 +273,7 @@ async def new_api_key(provider: str, label: str) -> str:
     """
     async with _database() as engine:
         identity = identity_of(GatewaySettings(), ServiceSettings().data_dir, engine, SystemClock())
-        _, secret = await create_key(identity, CONSOLE, label, provider=provider)
+        _, secret = await create_provider_key(identity, CONSOLE, provider, label)
         return secret
 
 

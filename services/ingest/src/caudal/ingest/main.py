@@ -46,6 +46,7 @@ from caudal.ingest.entrypoints.grpc.server import GrpcServer, Place
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.asking import Asker, Reach
 from caudal.ingest.handlers.hearing import Hearing
+from caudal.ingest.handlers.key_uses import KeyUses
 from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.listening import Listening
 from caudal.ingest.handlers.loading import Loading, Report
@@ -117,7 +118,7 @@ async def build(service: Service) -> None:
     )
     service.part("websockets", run=listening.run, check=listening.check, stop=feeds.aclose, restart=True)
     if settings.grpc_port is not None:
-        receiving = Receiving(SqlApiKeys(engine), catalog, accepting, presence, tally, clock)
+        receiving = Receiving(SqlApiKeys(engine), KeyUses(bus, clock), catalog, accepting, presence, tally, clock)
         server = GrpcServer(receiving.take, place_of(settings, settings.grpc_port))
         service.part("grpc", run=server.run, check=server.check)
     add_clocks(service, polling, settings)

@@ -161,6 +161,14 @@ class Push(Message, frozen=True, kw_only=True):
     """utf-8: text; base64: bytes; gzip: base64 of compressed bytes, where the body is large."""
 
 
+class KeyUsed(Message, frozen=True, kw_only=True):
+    """Somebody has come in with an API key at a door that is not gateway-api's."""
+
+    key: str
+    """Its id, not its secret."""
+    used_at: Time
+
+
 class Command(Message, frozen=True, kw_only=True):
     """An order, answered by a `Result` of the same id."""
 

@@ -82,6 +82,13 @@ PROVIDER_RESULT = Topic(
     ("gateway-api",),
     description="What a provider that was tried answered, and what its mapping makes of it; that a round is ordered.",
 )
+KEY_USED = Topic(
+    "key/{key}/used",
+    m.KeyUsed,
+    ("ingest",),
+    ("gateway-api",),
+    description="An API key is in use at ingest's door; said of each key once a minute at most.",
+)
 TELEMETRY_RAW = Topic(
     "telemetry/{device}/raw",
     m.RawReadings,

@@ -77,6 +77,13 @@ class SqlCatalogStore:
         row = await ask_one(self._engine, _one_provider, {"wanted": code})
         return provider_of(row) if row and _sees_provider(scope, row["client"]) else None
 
+    async def takes_pushes(self, provider: str) -> bool:
+        return await ask_one(self._engine, _open_provider, {"wanted": provider}) is not None
+
+    async def client_of_device(self, device: str) -> tuple[str | None] | None:
+        row = await ask_one(self._engine, sa.select(points.c.client).where(points.c.device == device))
+        return (row["client"],) if row else None
+
     async def points(self, scope: Scope, listing: Listing) -> Page[Standing]:
         columns = (column for column in points.c if column.name != "status")
         query = asked_for(sa.select(*columns, STATUS, STALE).where(SCOPES["point"](scope)), listing, POINTS)
@@ -299,6 +306,12 @@ _earlier = (
     .order_by(point_versions.c.valid_until)
 )
 _one_provider = sa.select(providers).where(providers.c.code == sa.bindparam("wanted"))
+_open_provider = (
+    sa.select(providers.c.code)
+    .select_from(providers.outerjoin(clients, clients.c.code == providers.c.client))
+    .where(providers.c.code == sa.bindparam("wanted"), providers.c.active)
+    .where(sa.or_(clients.c.code.is_(None), clients.c.active))
+)
 _held_provider = _one_provider.with_for_update()
 
 

@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from caudal.common.adapters.sql import transaction
 from caudal.common.adapters.sql_reads import ask, ask_one
-from caudal.common.domain.errors import NotFound
+from caudal.common.domain.errors import InvalidInput
 from caudal.gateway_api.adapters.sql_identity import permissions_of
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
-from caudal.gateway_api.adapters.tables import api_keys, clients
+from caudal.gateway_api.adapters.tables import api_keys, clients, providers
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import API_KEYS
 from caudal.gateway_api.domain.permissions import ApiKey, Scope
@@ -26,9 +25,13 @@ _PLAIN = ("id", "prefix", "created_at", "provider", "device", "client", "label",
 _WHEN = ("expires_at", "last_used_at")
 _unrevoked = sa.select(api_keys).where(api_keys.c.revoked_at.is_(None))
 _by_digest = (
-    _unrevoked.select_from(api_keys.outerjoin(clients, clients.c.code == api_keys.c.client))
+    _unrevoked.select_from(
+        api_keys.outerjoin(providers, providers.c.code == api_keys.c.provider).outerjoin(
+            clients, clients.c.code == sa.func.coalesce(api_keys.c.client, providers.c.client)
+        )
+    )
     .where(api_keys.c.digest == sa.bindparam("digest"))
-    .where(sa.or_(api_keys.c.client.is_(None), clients.c.active))
+    .where(sa.or_(clients.c.code.is_(None), clients.c.active))
 )
 
 
@@ -44,13 +47,14 @@ class SqlApiKeys:
         key = _key_of(row) if row else None
         return None if key is None or (key.expires_at is not None and key.expires_at <= at) else key
 
-    async def used(self, key: ApiKey, at: datetime) -> None:
-        seen = max(filter(None, (self._used.get(key.id), key.last_used_at)), default=None)
+    async def used(self, key: str, at: datetime) -> None:
+        seen = self._used.get(key)
         if seen is not None and at - seen < USED_EVERY:
             return
-        self._used[key.id] = at
+        self._used[key] = at
+        earlier = sa.or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= at - USED_EVERY)
         async with transaction(self._engine) as connection:
-            await connection.execute(sa.update(api_keys).where(api_keys.c.id == key.id).values(last_used_at=at))
+            await connection.execute(sa.update(api_keys).where(api_keys.c.id == key, earlier).values(last_used_at=at))
 
     async def of_provider(self, provider: str) -> list[ApiKey]:
         query = _unrevoked.where(api_keys.c.provider == provider).order_by(api_keys.c.created_at, api_keys.c.id)
@@ -70,18 +74,21 @@ class SqlKeyRack:
         self._connection = connection
 
     async def add(self, key: ApiKey, digest: str) -> None:
+        await self._check_there("client", clients, key.client)
+        await self._check_there("provider", providers, key.provider)
         row = {name: getattr(key, name) for name in (*_PLAIN, *_WHEN)}
         words = msgspec.json.encode(sorted(key.permissions)).decode()
-        try:
-            await self._connection.execute(sa.insert(api_keys).values(**row, permissions=words, digest=digest))
-        except IntegrityError as error:
-            broken = ("client", key.client) if "client" in str(error.orig) else ("provider", key.provider)
-            raise NotFound(broken[0], str(broken[1])) from error
+        await self._connection.execute(sa.insert(api_keys).values(**row, permissions=words, digest=digest))
 
     async def one(self, key: str) -> ApiKey | None:
         query = _unrevoked.where(api_keys.c.id == key).with_for_update()
         row = (await self._connection.execute(query)).mappings().one_or_none()
         return _key_of(row) if row else None
+
+    async def _check_there(self, field: str, table: sa.Table, code: str | None) -> None:
+        query = sa.select(table.c.code).where(table.c.code == code).with_for_update(read=True)
+        if code is not None and (await self._connection.execute(query)).one_or_none() is None:
+            raise InvalidInput(field, f"there is no {field} {code!r}")
 
     async def revoke(self, key: str, at: datetime) -> None:
         await self._connection.execute(sa.update(api_keys).where(api_keys.c.id == key).values(revoked_at=at))

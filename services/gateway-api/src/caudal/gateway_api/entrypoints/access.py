@@ -95,7 +95,7 @@ async def pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:
     """
     secret = _secret_of(request, key)
     if not secret:
-        raise Unauthorized("send the provider's key as `X-API-Key`")
+        raise Unauthorized("send the provider's or the device's key as `X-API-Key`")
     holder = await key_holder(door.identity, secret)
     if Permission.TELEMETRY_PUSH not in holder.permissions:
         raise Forbidden(f"this API key may not do this: it needs {Permission.TELEMETRY_PUSH}")
@@ -108,5 +108,5 @@ def _secret_of(request: Request, key: str | None) -> str:
     return key or (credentials.strip() if scheme.lower() == "apikey" else "")
 
 
-PushingProvider = Annotated[ApiKey, Depends(pushing)]
-"""A provider with a key that works; whose it is stands in it."""
+PushingKey = Annotated[ApiKey, Depends(pushing)]
+"""A key that works and may hand readings in; whose stands in it."""

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from caudal.gateway_api.domain.errors import Forbidden
 from caudal.gateway_api.domain.signatures import MAX_ID
 from caudal.gateway_api.entrypoints.access import KeyHeader, pushing
 from caudal.gateway_api.entrypoints.door import TheDoor
@@ -28,7 +29,10 @@ async def _pusher(
     webhook_timestamp: TimestampHeader = None,
 ) -> str | None:
     if webhook_signature is None:
-        return (await pushing(request, door, key)).provider
+        holder = await pushing(request, door, key)
+        if holder.device is not None:
+            raise Forbidden("this API key is for one device: send its readings to /api/telemetry/uplink/")
+        return holder.provider
     said = (webhook_id or "", webhook_timestamp or "", webhook_signature)
     await check_signer(door.intake, provider, *said, body=await request.body())
     return provider

@@ -1,19 +1,22 @@
-"""What providers push: published once, acknowledged only when the broker has it."""
+"""What providers push and devices send: published once, acknowledged only when the broker has it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from caudal.common.bus.codec import decode_any, encode_msgpack
-from caudal.common.bus.contents import PLAIN_BYTES, packed
+from caudal.common.bus.contents import MAX_PACKED, PLAIN_BYTES, packed
 from caudal.common.bus.messages import Push
-from caudal.common.bus.topics import PROVIDER_PUSH
+from caudal.common.bus.topics import PROVIDER_PUSH, TELEMETRY_UPLINK
 from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
-from caudal.gateway_api.domain.permissions import EVERYWHERE
+from caudal.gateway_api.domain.permissions import ApiKey
 from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
 from caudal.gateway_api.domain.signatures import check_signature
+from caudal.gateway_api.domain.uplinks import refuse_foreign
 from caudal.gateway_api.handlers.once import OnceDesk, once
 from caudal.gateway_api.ports import CatalogStore, Credentials
 
@@ -51,11 +54,40 @@ async def take_push(intake: Intake, pusher: str | None, provider: str, body: byt
         await _publish(intake, provider, push, body)
         return push
 
+    return await _once(intake, f"provider/{provider}", body, idempotency_key, publish)
+
+
+async def take_uplink(intake: Intake, key: ApiKey, body: bytes, idempotency_key: str | None) -> str:
+    """Publish what a device sends with a key of its own, as if it had spoken on its topic; the id of the push.
+
+    Its point's mapping reads it. Idempotency-Key: as `take_push`.
+
+    Raises:
+        Forbidden: the key is for no device, or the device is by now another client's than the key.
+        InvalidInput: the body is no JSON, too large, or names another device.
+        Transient: the broker did not acknowledge in time.
+    """
+    device = await _checked_device(intake, key)
+    refuse_foreign(check_json(body), device)
+    if len(body) > MAX_PACKED:
+        raise InvalidInput("body", f"has {len(body)} bytes; a device's own may have {MAX_PACKED}")
+
+    async def publish(push: str) -> str:
+        topic = TELEMETRY_UPLINK.address(device=device)
+        await intake.publisher.publish([Outgoing(topic, body.lstrip(), needs_reader=True)])
+        return push
+
+    return await _once(intake, f"device/{device}", body, idempotency_key, publish)
+
+
+async def _once(
+    intake: Intake, owner: str, body: bytes, idempotency_key: str | None, publish: Callable[[str], Awaitable[str]]
+) -> str:
     try:
         async with asyncio.timeout(PUSH_S):
             if idempotency_key is None:
                 return await publish(uuid4().hex)
-            attempt = Attempt(owner=f"provider/{provider}", key=checked_key(idempotency_key), digest=digest_of(body))
+            attempt = Attempt(owner=owner, key=checked_key(idempotency_key), digest=digest_of(body))
             return await once(intake.once, attempt, publish)
     except TimeoutError as error:
         raise Transient("the broker did not acknowledge the push in time", retry_after_s=5.0) from error
@@ -78,13 +110,21 @@ async def check_signer(
 async def _check_provider(intake: Intake, pusher: str | None, provider: str) -> None:
     if pusher != provider:
         raise Forbidden("this API key is another provider's")
-    known = await intake.catalog.provider(provider, EVERYWHERE)
-    if known is None or not known.active:
+    if not await intake.catalog.takes_pushes(provider):
         raise Forbidden("this provider is switched off")
 
 
-def check_json(body: bytes) -> None:
-    """Nothing, if `body` is JSON.
+async def _checked_device(intake: Intake, key: ApiKey) -> str:
+    if key.device is None:
+        raise Forbidden("this API key is for no device: a provider's pushes go to /api/telemetry/uplink/{provider}")
+    claimed = await intake.catalog.client_of_device(key.device)
+    if claimed is not None and key.client not in (None, *claimed):
+        raise Forbidden("this device is no longer one of the key's client")
+    return key.device
+
+
+def check_json(body: bytes) -> Any:
+    """What `body` says, if it is JSON.
 
     Raises:
         InvalidInput: it is not.
@@ -92,7 +132,7 @@ def check_json(body: bytes) -> None:
     if body.lstrip()[:1] not in (b"{", b"["):
         raise InvalidInput("body", "is no JSON object or array")
     try:
-        decode_any(body.lstrip())
+        return decode_any(body.lstrip())
     except InvalidInput as error:
         raise InvalidInput("body" if error.field == "payload" else error.field, error.reason) from error
 

@@ -28,9 +28,8 @@ async def create_key(
     """A new key, and its secret, which is told only here.
 
     Raises:
-        NotFound: there is no such provider or client.
         Forbidden: the caller may not do all that the key would.
-        InvalidInput: a field cannot be used.
+        InvalidInput: a field cannot be used, or there is no such provider or client.
     """
     now, secret, wanted = identity.clock.now(), KEY_MARK + new_secret(), frozenset(permissions)
     if expires_at is not None and expires_at <= now:
@@ -57,6 +56,18 @@ async def create_key(
         await work.keys.add(key, digest_of(secret))
         work.audit.record(act_of(caller, now, "create", "api_key", key.id, None, key, client=client))
     return key, secret
+
+
+async def create_provider_key(identity: Identity, caller: Caller, provider: str, label: str) -> tuple[ApiKey, str]:
+    """A new key with which a provider hands readings in, and its secret, which is told only here.
+
+    Raises:
+        NotFound: there is no such provider within the caller's scope.
+        Forbidden: the caller is of a client.
+    """
+    if await identity.catalog.provider(provider, caller.scope) is None:
+        raise NotFound("provider", provider)
+    return await create_key(identity, caller, label, provider=provider)
 
 
 async def revoke_key(identity: Identity, caller: Caller, key: str, provider: str | None = None) -> None:
@@ -96,5 +107,5 @@ async def key_holder(identity: Identity, secret: str) -> ApiKey:
     key = await identity.keys.by_digest(digest_of(secret), now) if secret.startswith(KEY_MARK) else None
     if key is None:
         raise Unauthorized("the API key is not valid")
-    await identity.keys.used(key, now)
+    await identity.keys.used(key.id, now)
     return key

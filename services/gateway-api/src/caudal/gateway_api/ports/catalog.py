@@ -138,6 +138,14 @@ class CatalogStore(Protocol):
         """The provider of this code."""
         ...
 
+    async def takes_pushes(self, provider: str) -> bool:
+        """Whether there is such a provider, and neither it nor its client is switched off."""
+        ...
+
+    async def client_of_device(self, device: str) -> tuple[str | None] | None:
+        """The client of the point that claims a device; None: none does."""
+        ...
+
     async def points(self, scope: Scope, listing: Listing) -> Page[Standing]:
         """A page of points, with their variables; those that have fallen silent are OFFLINE."""
         ...

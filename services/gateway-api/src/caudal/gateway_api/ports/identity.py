@@ -99,8 +99,8 @@ class ApiKeys(Protocol):
         """The key whose secret has this digest, if it works at `at`."""
         ...
 
-    async def used(self, key: ApiKey, at: datetime) -> None:
-        """Write down that a key was used; at most once a minute."""
+    async def used(self, key: str, at: datetime) -> None:
+        """Write down that the key of this id was used; at most once a minute, and never an earlier use."""
         ...
 
     async def of_provider(self, provider: str) -> list[ApiKey]:
@@ -203,7 +203,7 @@ class KeyRack(Protocol):
         """Keep a key.
 
         Raises:
-            NotFound: there is no such provider, or no such client.
+            InvalidInput: there is no such provider, or no such client.
         """
         ...
 

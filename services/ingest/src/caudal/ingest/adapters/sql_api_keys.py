@@ -24,7 +24,7 @@ PUSH = "telemetry:push"
 
 _keys = sa.table(
     "catalog_api_keys",
-    *(sa.column(name, sa.String) for name in ("digest", "provider", "device", "permissions")),
+    *(sa.column(name, sa.String) for name in ("id", "digest", "provider", "device", "client", "permissions")),
     sa.column("expires_at", UtcDateTime),
     sa.column("active", sa.Boolean),
 )
@@ -57,4 +57,5 @@ class SqlApiKeys:
 
 def _key_of(row: dict[str, Any]) -> PushKey:
     may_push = PUSH in msgspec.json.decode(row["permissions"], type=list[str])
-    return PushKey(provider=row["provider"], device=row["device"], may_push=may_push, expires_at=row["expires_at"])
+    plain = {name: row[name] for name in ("id", "provider", "device", "client", "expires_at")}
+    return PushKey(**plain, may_push=may_push)

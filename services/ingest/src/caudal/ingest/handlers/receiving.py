@@ -12,8 +12,9 @@ from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Catalog, Clock
-from caudal.ingest.domain.admission import NotAllowed, PushKey, checked_key, device_for
+from caudal.ingest.domain.admission import NotAllowed, PushKey, checked_key, device_for, speaks_for
 from caudal.ingest.handlers.accepting import Accepting, Arrival
+from caudal.ingest.handlers.key_uses import KeyUses
 from caudal.ingest.handlers.presence import Presence
 from caudal.ingest.ports import ApiKeys, Tally
 
@@ -31,6 +32,7 @@ class Receiving:
 
     Args:
         keys: Who may hand in what.
+        uses: Hears which keys have come.
         catalog: Whose devices they are.
         accepting: Where readings go.
         presence: Hears of providers that have come.
@@ -39,9 +41,17 @@ class Receiving:
     """
 
     def __init__(
-        self, keys: ApiKeys, catalog: Catalog, accepting: Accepting, presence: Presence, tally: Tally, clock: Clock
+        self,
+        keys: ApiKeys,
+        uses: KeyUses,
+        catalog: Catalog,
+        accepting: Accepting,
+        presence: Presence,
+        tally: Tally,
+        clock: Clock,
     ) -> None:
         self._keys = keys
+        self._uses = uses
         self._catalog = catalog
         self._accepting = accepting
         self._presence = presence
@@ -54,13 +64,14 @@ class Receiving:
         Raises:
             NotKnown: there is none that works.
             NotAllowed: it hands in no readings, or its provider is switched off.
-            Transient: the catalog is away.
+            Transient: the catalog or the bus is away.
         """
         key = checked_key(await self._keys.of(secret), self._clock.now())
         if key.provider is not None:
             provider = await self._catalog.provider(key.provider)
             if provider is None or not provider.active:
                 raise NotAllowed("this provider is switched off")
+        await self._uses.used(key.id)
         return key
 
     async def take(self, secret: str, device: str, readings: list[StreamedReading]) -> int:
@@ -89,10 +100,15 @@ class Receiving:
         return len(outcome.readings)
 
     async def _check_owner(self, key: PushKey, device: str) -> None:
-        if key.device is not None:
-            return
         point = await self._catalog.point_of(device)
-        if point is not None and point.provider not in (None, key.provider):
+        if point is None:
+            return
+        if key.device is not None:
+            if key.client not in (None, point.client):
+                raise NotAllowed(f"device {device!r} is no longer one of the key's client")
+            return
+        provider = await self._catalog.provider(key.provider or "")
+        if provider is None or not speaks_for(provider, point):
             raise NotAllowed(f"device {device!r} is not one of provider {key.provider!r}")
 
     async def _is_streaming(self, key: PushKey) -> bool:

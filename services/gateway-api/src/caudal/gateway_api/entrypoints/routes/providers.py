@@ -16,7 +16,7 @@ from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyA
 from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, NewProvider, ProviderBody, ProviderPatch, told
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
-from caudal.gateway_api.handlers.keys import create_key, keys_of, revoke_key
+from caudal.gateway_api.handlers.keys import create_provider_key, keys_of, revoke_key
 
 providers = room("providers")
 
@@ -77,7 +77,7 @@ async def add_key(
     """Make a key for a provider; this answer is the only one that shows it."""
 
     async def make() -> Response:
-        key, secret = await create_key(door.identity, caller, body.label if body else "", provider=code)
+        key, secret = await create_provider_key(door.identity, caller, code, body.label if body else "")
         return answer(new_key_answer(key, secret), 201, headers={"Cache-Control": "no-store"})
 
     return await create(make, secret="key")
