@@ -10,7 +10,7 @@ from integration.api.house import ApiHouse
 
 ACME: dict[str, Any] = {"code": "acme", "name": "Acme", "mapping": {"values": "*"}, "time_zone": "America/Santiago"}
 UNSAID = {"client": None, "type": "HTTP_API", "api": None, "connection": {}, "authentication": {}}
-UNSAID |= {"active": True, "testing": False}
+UNSAID |= {"active": True, "testing": False} | dict.fromkeys(("created_at", "updated_at"), "2026-03-02T10:00:00Z")
 
 
 class TestProviders:

@@ -44,6 +44,27 @@ class TestListVariables:
         assert [entry["code"] for entry in answer.json()["items"]] == codes
 
 
+class TestTimes:
+    async def test_each_variable_says_since_when_it_is_there_and_as_it_is(self, api: ApiHouse) -> None:
+        made = await api.add_point()
+        api.clock.advance(minutes=1)
+        changed = (await api.admin.patch("/api/variables/well-1/total", json={"name": "Total"})).json()
+        added = (await api.admin.post("/api/variables/", json=LEVEL)).json()
+        point = (await api.reader.get("/api/points/well-1")).json()
+        first, then = made["created_at"], added["created_at"]
+        assert first < then
+        assert made["updated_at"] == first
+        assert (point["created_at"], point["updated_at"]) == (first, then)
+        assert (changed["created_at"], changed["updated_at"]) == (first, then)
+        assert added["updated_at"] == then
+        left = (await api.reader.get("/api/variables/well-1/flow")).json()
+        assert (left["created_at"], left["updated_at"]) == (first, first)
+        late = (await api.reader.get(f"/api/variables/?updated_from={then}&order=-created_at")).json()["items"]
+        assert [variable["code"] for variable in late] == ["level", "total"]
+        file = (await api.reader.get("/api/variables/?format=csv")).text.splitlines()
+        assert file[0].endswith(",created_at,updated_at")
+
+
 class TestCreateVariable:
     async def test_nobody_and_reader_may_not(self, api: ApiHouse) -> None:
         assert (await api.client.post("/api/variables/", json=LEVEL)).status_code == 401
@@ -165,7 +186,7 @@ class TestGetAndDeleteVariable:
 
     async def test_it_is_gone_and_the_others_stay(self, api: ApiHouse) -> None:
         await api.add_point()
-        assert (await api.admin.delete("/api/variables/well-1/total")).status_code == 204
+        assert (await api.admin.delete("/api/variables/well-1/total")).status_code == 200
         assert (await api.admin.get("/api/variables/well-1/total")).status_code == 404
         assert (await api.admin.get("/api/variables/well-1/flow")).status_code == 200
         assert (await api.admin.delete("/api/variables/well-1/total")).status_code == 404

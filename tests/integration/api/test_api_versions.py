@@ -84,12 +84,24 @@ class TestChange:
         added = await measured.admin.post("/api/variables/", json=level)
         assert (added.status_code, added.json()["fold"]["readings"]) == (201, 10)
         assert len(await versions(measured)) == 1
-        assert (await measured.admin.delete("/api/variables/well-1/level")).status_code == 204
+        deleted = await measured.admin.delete("/api/variables/well-1/level")
+        assert (deleted.status_code, deleted.json()) == (200, {})
         items = (await measured.reader.get(f"{BASE}/")).json()["items"]
         assert [[variable["code"] for variable in each["variables"]] for each in items] == [
             ["total", "flow", "level"],
             ["total", "flow"],
         ]
+
+    async def test_variable_that_never_was_there_goes_with_the_past(self, measured: ApiHouse) -> None:
+        answer = await measured.admin.delete(f"/api/variables/well-1/flow?valid_from={ago(3)}")
+        assert answer.json()["fold"] == {"from": ago(3), "to": None, "readings": 3, "order": None}
+        assert len(await versions(measured)) == 2
+        answer = await measured.operator.delete("/api/variables/well-1/total?valid_from=beginning&fold=true")
+        assert (answer.json()["fold"]["from"], answer.json()["fold"]["readings"]) == (None, 10)
+        [command] = measured.processor.commands
+        assert (command.action, command.params["point"]) == ("process", "well-1")
+        refused = await measured.admin.delete("/api/variables/well-1/total?valid_from=yesterday")
+        assert refused.json()["error"]["fields"][0]["field"] == "valid_from"
 
     @pytest.mark.parametrize("begin", [ago(-1), "yesterday", "2026-03-01", 5, True, [], "0001-01-01T00:00:00+14:00"])
     async def test_begin_that_cannot_be_used_is_named(self, measured: ApiHouse, begin: Any) -> None:

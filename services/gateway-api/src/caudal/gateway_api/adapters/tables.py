@@ -176,6 +176,8 @@ variables = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("search_text", sa.Text, nullable=False, server_default=""),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False, server_default="1970-01-01T00:00:00.000000Z"),
+    sa.Column("updated_at", UtcDateTime, nullable=False, server_default="1970-01-01T00:00:00.000000Z"),
 )
 """`body` is the whole variable as JSON text; what lists ask for stands beside it."""
 

@@ -24,8 +24,11 @@ POINTS = ListShape(
         "sampling_minutes",
         "mapping",
         "max_rows",
+        "source",
         "rules",
         "silent_since",
+        "created_at",
+        "updated_at",
     ),
     filters={
         "code": Code,
@@ -73,11 +76,13 @@ VARIABLES = ListShape(
         "counter",
         "limits",
         "sentinels",
+        "created_at",
+        "updated_at",
     ),
-    filters={"point": Code, "code": Code, "type": VariableType, "name": str},
+    filters={"point": Code, "code": Code, "type": VariableType, "name": str} | _KEPT,
     searched=("code", "name", "point"),
     search_text="search_text",
-    ordered=("point", "code", "type", "name"),
+    ordered=("point", "code", "type", "name", "created_at", "updated_at"),
     key=("point", "position", "code"),
 )
 VERSIONS = ListShape(
@@ -98,7 +103,21 @@ SWAPS = ListShape(
 )
 PROVIDERS = ListShape(
     name="providers",
-    columns=("code", "client", "name", "type", "api", "mapping", "time_zone", "active", "testing"),
+    columns=(
+        "code",
+        "client",
+        "name",
+        "type",
+        "api",
+        "connection",
+        "authentication",
+        "mapping",
+        "time_zone",
+        "active",
+        "testing",
+        "created_at",
+        "updated_at",
+    ),
     filters={
         "code": Code,
         "client": Code,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from caudal.common.domain.catalog import Point, PointStatus
+from caudal.gateway_api.domain.versions import Kept
 
 WHOLE = ""
 """In the place of a variable: the point as a whole."""
@@ -25,5 +26,10 @@ class Silence:
 class Standing:
     """A point, and what is silent there."""
 
-    point: Point
+    kept: Kept[Point]
     silences: Sequence[Silence]
+
+    @property
+    def point(self) -> Point:
+        """The point."""
+        return self.kept.entry

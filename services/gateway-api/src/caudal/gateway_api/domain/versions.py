@@ -2,10 +2,23 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
 
 import msgspec
 
 from caudal.gateway_api.domain.errors import Stale
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[T]):
+    """An entry of the catalog, and since when it is there and as it is."""
+
+    entry: T
+    created_at: datetime
+    updated_at: datetime
 
 
 def version_of(entry: object) -> str:

@@ -1,12 +1,15 @@
-"""`?fold=true`: to have the past folded again with the change that is about it."""
+"""`?fold=true` and `?valid_from=…`: what a change that is about the past says of it."""
 
 from typing import Annotated
 
 from fastapi import Depends, Query
 
 from caudal.gateway_api.domain.errors import Forbidden
+from caudal.gateway_api.domain.intervals import instant
 from caudal.gateway_api.domain.permissions import Permission
 from caudal.gateway_api.entrypoints.access import AnyCaller
+from caudal.gateway_api.entrypoints.schemas.begins import BEGINNING
+from caudal.gateway_api.handlers.catalog import Since
 
 FoldQuery = Annotated[
     bool, Query(alias="fold", description="Whether to fold the readings that this is about again at once.")
@@ -19,5 +22,23 @@ async def _folding(caller: AnyCaller, wanted: FoldQuery = False) -> bool:
     return wanted
 
 
+Begins = Annotated[
+    str | None,
+    Query(
+        alias="valid_from",
+        description="From when on it is so: a time, or `beginning`; left out: from now on, or since ever where nothing"
+        " was measured yet.",
+    ),
+]
+
+
+async def _since(begins: Begins = None) -> Since | None:
+    if begins is None:
+        return None
+    return Since(None if begins == BEGINNING else instant(begins, "valid_from"))
+
+
+SinceQuery = Annotated[Since | None, Depends(_since)]
+"""For the signature of what is valid from some time on, and has no body to say so."""
 Folding = Annotated[bool, Depends(_folding)]
 """For the signature of what can change what the past is judged by."""

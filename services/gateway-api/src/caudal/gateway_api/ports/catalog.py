@@ -10,7 +10,8 @@ from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope
-from caudal.gateway_api.domain.silence import Silence, Standing
+from caudal.gateway_api.domain.silence import Standing
+from caudal.gateway_api.domain.versions import Kept
 from caudal.gateway_api.ports.identity import Audit
 
 
@@ -126,6 +127,10 @@ class CatalogStore(Protocol):
         """The point of this code, with its variables, as it is now."""
         ...
 
+    async def standing(self, code: str, scope: Scope) -> Standing | None:
+        """The point of this code as it is now, and what is silent there."""
+        ...
+
     async def history(self, code: str, scope: Scope) -> Point | None:
         """The point of this code, with its variables and its earlier versions."""
         ...
@@ -150,15 +155,19 @@ class CatalogStore(Protocol):
         """A page of points, with their variables; those that have fallen silent are OFFLINE."""
         ...
 
-    async def silences(self, points: Sequence[str]) -> dict[str, list[Silence]]:
-        """What is silent at these points, by point."""
+    async def variable(self, point: str, code: str, scope: Scope) -> Kept[Variable] | None:
+        """A point's variable of this code."""
         ...
 
-    async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Variable]]:
+    async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Kept[Variable]]]:
         """A page of variables, each with the code of its point."""
         ...
 
-    async def providers(self, scope: Scope, listing: Listing) -> Page[Provider]:
+    async def kept_provider(self, code: str, scope: Scope) -> Kept[Provider] | None:
+        """The provider of this code, and since when it is so."""
+        ...
+
+    async def providers(self, scope: Scope, listing: Listing) -> Page[Kept[Provider]]:
         """A page of providers."""
         ...
 

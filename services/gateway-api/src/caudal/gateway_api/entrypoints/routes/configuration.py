@@ -11,18 +11,17 @@ from caudal.gateway_api.domain.lists import SWAPS, VERSIONS
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.short_lists import page_among
 from caudal.gateway_api.domain.timeline import PointVersion, version_valid_at, versions_of
-from caudal.gateway_api.domain.variable_rules import variable_in
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
+from caudal.gateway_api.entrypoints.routes.variables import variable_after
 from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom
 from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Listed
 from caudal.gateway_api.entrypoints.schemas.configuration import (
     Changed,
-    ChangedVariable,
     ChangedVersion,
     MeterSwapBody,
     Refolding,
@@ -110,9 +109,7 @@ async def declare_meter_swap(
 
     async def make() -> Response:
         changed = await swap_meter(door.catalog, caller, code, body.variable, body.swap())
-        swapped = variable_in(changed.point, body.variable)
-        told = await fold_after(door.telemetry, caller, changed, fold)
-        return shown(ChangedVariable.after(code, swapped, told), 201, version=swapped)
+        return await variable_after(door, caller, changed, body.variable, fold, 201)
 
     return await create(make)
 

@@ -1,15 +1,14 @@
 """Catchment points and their journal."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Response
 
-from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS
+from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
@@ -38,7 +37,7 @@ async def list_points(
 
     async def read(listing: Listing) -> Page[PointEntry]:
         found = await door.catalog.store.points(caller.scope, listing)
-        return found.mapped(lambda each: PointEntry.of(each.point, each.silences))
+        return found.mapped(PointEntry.of)
 
     return await listed(asked, read)
 
@@ -49,7 +48,7 @@ async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body
 
     async def make() -> Response:
         made = await create_point(door.catalog, caller, body.point(), told(body.credentials))
-        return shown(PointEntry.of(made), 201, version=made)
+        return await _shown(door, caller, made.code, status=201)
 
     return await create(make)
 
@@ -57,10 +56,7 @@ async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body
 @points.get("/api/points/{code}", response_model=ShownPoint)
 async def get_point(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
     """Show a point with its variables."""
-    point = await door.catalog.store.point(code, caller.scope)
-    if point is None:
-        raise NotFound("point", code)
-    return shown(await _entry(door, point), version=point)
+    return await _shown(door, caller, code)
 
 
 @points.patch("/api/points/{code}", response_model=PointAnswer)
@@ -71,7 +67,7 @@ async def patch_point(
     secrets = told(body.credentials)
     changed = await change_point(door.catalog, caller, code, body.applied, expected, secrets, body.since)
     after = await fold_after(door.telemetry, caller, changed, fold)
-    return shown(await _entry(door, changed.point, after), version=replace(changed.point, earlier=()))
+    return await _shown(door, caller, code, after)
 
 
 @points.delete("/api/points/{code}", status_code=204)
@@ -89,7 +85,9 @@ async def point_journal(
     return await listed(asked, partial(door.catalog.store.changes, code, caller.scope))
 
 
-async def _entry(door: Door, point: Point, fold: Fold | None = None) -> PointEntry:
-    """A point with what is silent there."""
-    silences = await door.catalog.store.silences([point.code])
-    return PointEntry.of(point, silences.get(point.code, ()), fold)
+async def _shown(door: Door, caller: Caller, code: str, fold: Fold | None = None, status: int = 200) -> Response:
+    """A point as it is now, and what a change of it leaves to be folded again."""
+    standing = await door.catalog.store.standing(code, caller.scope)
+    if standing is None:
+        raise NotFound("point", code)
+    return shown(PointEntry.of(standing, fold), status, version=standing.point)

@@ -1,19 +1,27 @@
 """Providers and the keys with which they push."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Response
 
 from caudal.common.domain.errors import NotFound
+from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import PROVIDERS
+from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.entrypoints.access import ProviderAdmin, ProviderReader
 from caudal.gateway_api.entrypoints.answers import answer, room, shown
-from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyAnswer, key_answer, new_key_answer
-from caudal.gateway_api.entrypoints.schemas.catalog import KeyBody, NewProvider, ProviderBody, ProviderPatch, told
+from caudal.gateway_api.entrypoints.schemas.catalog import (
+    KeyBody,
+    NewProvider,
+    ProviderEntry,
+    ProviderPatch,
+    ShownProvider,
+    told,
+)
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
 from caudal.gateway_api.handlers.keys import create_provider_key, keys_of, revoke_key
@@ -21,40 +29,42 @@ from caudal.gateway_api.handlers.keys import create_provider_key, keys_of, revok
 providers = room("providers")
 
 
-@providers.get("/api/providers/", response_model=Listed[ProviderBody], responses=AS_FILE)
+@providers.get("/api/providers/", response_model=Listed[ShownProvider], responses=AS_FILE)
 async def list_providers(
     door: TheDoor, caller: ProviderReader, asked: Annotated[Asked, Depends(asked_for(PROVIDERS))]
 ) -> Response:
     """List providers."""
-    return await listed(asked, partial(door.catalog.store.providers, caller.scope))
+
+    async def read(listing: Listing) -> Page[ProviderEntry]:
+        return (await door.catalog.store.providers(caller.scope, listing)).mapped(ProviderEntry.of)
+
+    return await listed(asked, read)
 
 
-@providers.post("/api/providers/", status_code=201, response_model=ProviderBody)
+@providers.post("/api/providers/", status_code=201, response_model=ShownProvider)
 async def add_provider(door: TheDoor, caller: ProviderAdmin, create: Creating, body: NewProvider) -> Response:
     """Add a provider."""
 
     async def make() -> Response:
-        return shown(await create_provider(door.catalog, caller, body.provider(), told(body.credentials)), 201)
+        made = await create_provider(door.catalog, caller, body.provider(), told(body.credentials))
+        return await _shown(door, caller, made.code, 201)
 
     return await create(make)
 
 
-@providers.get("/api/providers/{code}", response_model=ProviderBody)
+@providers.get("/api/providers/{code}", response_model=ShownProvider)
 async def get_provider(door: TheDoor, caller: ProviderReader, code: Id) -> Response:
     """Show a provider."""
-    provider = await door.catalog.store.provider(code, caller.scope)
-    if provider is None:
-        raise NotFound("provider", code)
-    return shown(provider)
+    return await _shown(door, caller, code)
 
 
-@providers.patch("/api/providers/{code}", response_model=ProviderBody)
+@providers.patch("/api/providers/{code}", response_model=ShownProvider)
 async def patch_provider(
     door: TheDoor, caller: ProviderAdmin, code: Id, expected: IfMatch, body: ProviderPatch
 ) -> Response:
     """Change what is named; the rest stays."""
-    changed = await change_provider(door.catalog, caller, code, body.applied, expected, told(body.credentials))
-    return shown(changed)
+    await change_provider(door.catalog, caller, code, body.applied, expected, told(body.credentials))
+    return await _shown(door, caller, code)
 
 
 @providers.delete("/api/providers/{code}", status_code=204)
@@ -88,3 +98,11 @@ async def remove_key(door: TheDoor, caller: ProviderAdmin, code: Id, key: Id) ->
     """Make a key useless from now on."""
     await revoke_key(door.identity, caller, key, provider=code)
     return Response(status_code=204)
+
+
+async def _shown(door: Door, caller: Caller, code: str, status: int = 200) -> Response:
+    """A provider as it is now."""
+    kept = await door.catalog.store.kept_provider(code, caller.scope)
+    if kept is None:
+        raise NotFound("provider", code)
+    return shown(ProviderEntry.of(kept), status, version=kept.entry)

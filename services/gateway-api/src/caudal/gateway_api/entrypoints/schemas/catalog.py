@@ -3,6 +3,7 @@
 from collections import abc
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,7 @@ from caudal.common.domain.catalog import (
 )
 from caudal.common.domain.errors import InvalidInput
 from caudal.gateway_api.domain.merging import merged
+from caudal.gateway_api.domain.versions import Kept
 from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom, since_of
 from caudal.gateway_api.entrypoints.schemas.common import (
     Body,
@@ -223,16 +225,25 @@ class NewVariable(PointVariableBody):
     """From when on readings have it; left out, `"beginning"` or null: since ever."""
 
 
+class ShownVariable(PointVariableBody):
+    """A variable as it is shown."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointVariable(Variable):
     """A variable, with the point that it belongs to."""
 
     point: str
+    created_at: datetime
+    updated_at: datetime
 
     @classmethod
-    def of(cls, point: str, variable: Variable) -> "PointVariable":
-        """`variable` of `point`."""
-        return cls(point=point, **{field.name: getattr(variable, field.name) for field in fields_of(variable)})
+    def of(cls, point: str, kept: Kept[Variable]) -> "PointVariable":
+        """A variable of `point`."""
+        return cls(point=point, **fields_kept(kept))
 
 
 class VariablePatch(Body):
@@ -301,6 +312,26 @@ class ProviderBody(Body):
         return Provider(**{name: getattr(self, name) for name in ProviderBody.model_fields})
 
 
+class ShownProvider(ProviderBody):
+    """A provider as it is shown."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEntry(Provider):
+    """A provider as it is shown."""
+
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, kept: Kept[Provider]) -> "ProviderEntry":
+        """A provider, and since when it is so."""
+        return cls(**fields_kept(kept))
+
+
 class NewProvider(ProviderBody):
     """A provider to be made, with what it wants to hear from us."""
 
@@ -363,6 +394,12 @@ def _plain(entry: Point | Variable | Provider) -> dict[str, Any]:
 def _set(patch: Body) -> dict[str, Any]:
     """The fields that the caller named, null included, but for secrets and for when it is valid."""
     return {name: getattr(patch, name) for name in patch.model_fields_set - {"credentials", "valid_from"}}
+
+
+def fields_kept(kept: Kept[Any]) -> dict[str, Any]:
+    """Every field of an entry, and since when it is there and as it is."""
+    fields = {field.name: getattr(kept.entry, field.name) for field in fields_of(kept.entry)}
+    return fields | {"created_at": kept.created_at, "updated_at": kept.updated_at}
 
 
 def told(credentials: abc.Mapping[str, SecretStr | None] | None) -> dict[str, str | None]:

@@ -1,6 +1,5 @@
 """Versions of a point's configuration, meter swaps, and what a change means for the past, as bodies."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from datetime import datetime
@@ -11,15 +10,17 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from caudal.common.domain.catalog import MeterSwap, Point, PointSource, PointStatus, PointType, Rules, Variable
 from caudal.gateway_api.domain.merging import merged
-from caudal.gateway_api.domain.silence import JUDGED, WHOLE, Silence
+from caudal.gateway_api.domain.silence import JUDGED, WHOLE, Silence, Standing
 from caudal.gateway_api.domain.timeline import PointVersion
+from caudal.gateway_api.domain.versions import Kept
 from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom, since_of
 from caudal.gateway_api.entrypoints.schemas.catalog import (
     PointBody,
     PointVariable,
-    PointVariableBody,
     RulesBody,
+    ShownVariable,
     VariableBody,
+    fields_kept,
 )
 from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Instant, Number, Shown, Text, validated
 from caudal.gateway_api.handlers.catalog import Since
@@ -56,6 +57,9 @@ class ShownPoint(PointBody):
     """When its last reading was measured, if nothing has come for too long; it is OFFLINE then."""
     stale: tuple[SilenceBody, ...] = ()
     """Variables that are silent by themselves."""
+    created_at: datetime
+    updated_at: datetime
+    """When it or one of its variables was last changed."""
 
 
 class Changed(Shown):
@@ -69,7 +73,7 @@ class PointAnswer(ShownPoint, Changed):
     """A point after a change."""
 
 
-class VariableAnswer(PointVariableBody, Changed):
+class VariableAnswer(ShownVariable, Changed):
     """A variable after a change."""
 
 
@@ -96,12 +100,15 @@ class PointEntry:
     variables: tuple[Variable, ...]
     silent_since: datetime | None
     stale: tuple[Silence, ...]
+    created_at: datetime
+    updated_at: datetime
     fold: Fold | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, point: Point, silences: Sequence[Silence] = (), fold: Fold | None = None) -> "PointEntry":
-        """`point`, what is silent there, and what there is to be folded again."""
-        plain = {field.name: getattr(point, field.name) for field in fields_of(point) if field.name != "earlier"}
+    def of(cls, standing: Standing, fold: Fold | None = None) -> "PointEntry":
+        """A point, what is silent there, and what there is to be folded again."""
+        point, silences = standing.point, standing.silences
+        plain = {name: value for name, value in fields_kept(standing.kept).items() if name != "earlier"}
         judged = silences if point.status in (*JUDGED, PointStatus.OFFLINE) else ()
         since = next((silence.since for silence in judged if silence.variable == WHOLE), None)
         if since is not None:
@@ -117,10 +124,9 @@ class ChangedVariable(PointVariable):
     fold: Fold | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def after(cls, point: str, variable: Variable, fold: Fold | None) -> "ChangedVariable":
-        """`variable` of `point`, and what there is to be folded again."""
-        plain = {field.name: getattr(variable, field.name) for field in fields_of(variable)}
-        return cls(point=point, fold=fold or msgspec.UNSET, **plain)
+    def after(cls, point: str, kept: Kept[Variable], fold: Fold | None) -> "ChangedVariable":
+        """A variable of `point`, and what there is to be folded again."""
+        return cls(point=point, fold=fold or msgspec.UNSET, **fields_kept(kept))
 
 
 class Refolding(msgspec.Struct, frozen=True):
