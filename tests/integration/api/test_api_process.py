@@ -223,6 +223,18 @@ class TestCommands:
         assert verified.returncode == 0, verified.stdout
         assert "2 lines" in verified.stdout
 
+    def test_token_for_a_new_password_is_handed_out_from_a_shell(self, sqlite_url: str, tmp_path: Path) -> None:
+        found = environment(tmp_path, sqlite_url, 1)
+        with sqlite3.connect(sqlite_url.partition("///")[2]) as database:
+            database.execute(
+                "insert into users (id, email, name, password_hash, role, active, created_at, updated_at) values"
+                " ('u', 'ana@andes.cl', '', '', 'reader', 1, '2026-03-02', '2026-03-02')"
+            )
+        database.close()
+        reset = self.run(found, "reset-password", "--email", " Ana@andes.cl")
+        assert re.match(r"[A-Za-z0-9_-]{43}\n", reset.stdout), reset.stderr
+        assert "ana@andes.cl  token issued by console" in self.run(found, "list-resets").stdout
+
     def test_key_is_made_for_a_provider_that_is_there(self, sqlite_url: str, tmp_path: Path) -> None:
         found = environment(tmp_path, sqlite_url, 1)
         refused = self.run(found, "create-api-key", "acme")

@@ -99,6 +99,15 @@ class TestRefresh:
             await connection.exec_driver_sql("update users set active = false where id = 'reader'")
         assert (await renew(home, said["refresh_token"])).status_code == 401
 
+    async def test_sessions_of_who_was_switched_off_do_not_come_back(self, home: ApiHouse) -> None:
+        said = await come_in(home)
+        for active in (False, True):
+            answer = await home.admin.patch("/api/users/reader", json={"active": active})
+            assert answer.status_code == 200, answer.text
+        home.clock.advance(seconds=2)
+        assert (await holding(home, said).get("/api/auth/me")).status_code == 401
+        assert (await renew(home, said["refresh_token"])).status_code == 401
+
     async def test_no_secret_is_kept(self, home: ApiHouse) -> None:
         said = await come_in(home)
         for table in ("refresh_tokens", "sessions", "audit_log"):
@@ -191,6 +200,51 @@ class TestReset:
     async def test_asking_too_often_has_to_wait(self, home: ApiHouse) -> None:
         statuses = [(await self.ask(home, "stranger@caudal.test")).status_code for _ in range(6)]
         assert statuses == [202] * 5 + [429]
+
+    async def test_who_failed_to_log_in_may_ask_and_who_asks_may_still_log_in(self, home: ApiHouse) -> None:
+        body = {"email": "reader@caudal.test", "password": "wrong"}
+        statuses = [(await home.client.post("/api/auth/login", json=body)).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+        assert (await self.ask(home, "reader@caudal.test")).status_code == 202
+        home.clock.advance(minutes=15)
+        for _ in range(5):
+            await self.ask(home, "operator@caudal.test")
+        await come_in(home, "operator")
+
+    async def test_asking_again_leaves_one_request_and_takes_no_token_back(self, home: ApiHouse) -> None:
+        for _ in range(2):
+            await self.ask(home, "reader@caudal.test")
+        assert (await home.operator.get("/api/auth/password/resets/")).json()["total"] == 1
+        token = (await self.issue(home.operator)).json()["token"]
+        await self.ask(home, "reader@caudal.test")
+        assert (await self.use(home, token)).status_code == 204
+
+    async def test_list_is_of_requests_that_can_still_be_answered(self, home: ApiHouse) -> None:
+        for name in ("reader", "operator"):
+            await self.ask(home, f"{name}@caudal.test")
+        asked = {"email": "reader@caudal.test", "search": "READER", "order": "-email"}
+        found = (await home.operator.get("/api/auth/password/resets/", params=asked)).json()
+        assert [entry["email"] for entry in found["items"]] == ["reader@caudal.test"]
+        home.clock.advance(days=1)
+        assert (await home.operator.get("/api/auth/password/resets/")).json()["total"] == 0
+
+    async def test_log_knows_of_every_request_and_nothing_that_a_stranger_typed(self, home: ApiHouse) -> None:
+        for email in ("reader@caudal.test", "hunter2@caudal.test"):
+            await self.ask(home, email)
+        lines = await home.rows("select who from audit_log where action = 'reset_requested' order by number")
+        assert lines == [("reader@caudal.test",), ("nobody",)]
+        assert "hunter2" not in str(await home.rows("select * from audit_log"))
+
+    async def test_token_that_is_none_costs_no_hash(self, home: ApiHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def dear(_password: str) -> str:
+            raise AssertionError("hashed")
+
+        monkeypatch.setattr(home.app.state.door.identity.passwords, "hashed", dear)
+        assert (await self.use(home, "x")).status_code == 422
+
+    async def test_nobody_gets_one_who_is_switched_off(self, home: ApiHouse) -> None:
+        await home.admin.patch("/api/users/reader", json={"active": False})
+        assert (await self.issue(home.admin)).status_code == 409
 
     async def test_token_sets_a_password_once_and_ends_all_sessions(self, home: ApiHouse) -> None:
         here = await come_in(home)

@@ -1,6 +1,7 @@
 """Clients, users, owners and notification preferences: who may make whom, and what holds between them."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -159,6 +160,37 @@ class TestUsers:
         assert (await estate.api.admin.get("/api/users/owners/")).json()["total"] == 0
         kept = (await estate.api.admin.get("/api/users/notifications/")).json()["items"]
         assert [each["point"] for each in kept] == [None]
+
+    async def test_log_of_a_move_is_the_staffs_and_all_else_the_clients_own(self, estate: Estate) -> None:
+        user = estate.ids["client_user of a"]
+        owner = await made(estate.api.admin, "/api/users/owners/", user=user, point="well-a", kind="PRIMARY")
+        told = {"types": ["OFFLINE"], "channels": ["EMAIL"]}
+        kept = await made(estate.api.admin, "/api/users/notifications/", user=user, **told)
+        await estate.api.admin.patch(f"/api/users/{user}", json={"client": "b"})
+        of_a = await seen_by(estate, "client_admin of a")
+        of_b = await seen_by(estate, "client_admin of b")
+        assert {("create", owner["id"]), ("create", kept["id"]), ("create", user)} <= of_a
+        assert not [line for line in of_b if line[1] in (owner["id"], kept["id"], user)]
+        assert ("change", user) not in of_a
+        assert ("change", user) in await seen_by(estate, "admin")
+
+    @pytest.mark.parametrize(
+        "password", ["x" * 11, "Somebody@A.test", "correct horse\x00battery", "correct \ud800 battery"]
+    )
+    async def test_password_that_could_not_be_typed_or_is_too_easy_is_refused(
+        self, estate: Estate, password: str
+    ) -> None:
+        body = json.dumps({"email": "somebody@a.test", "role": "reader", "client": "a", "password": password})
+        headers = {"Content-Type": "application/json"}
+        answer = await estate.api.admin.post("/api/users/", content=body, headers=headers)
+        assert (answer.status_code, field_of(answer)) == (422, "password")
+
+
+async def seen_by(estate: Estate, who: str) -> set[tuple[str, str]]:
+    """Action and key of what somebody finds in the audit log."""
+    client = estate.api.admin if who == "admin" else estate.as_(who)
+    found = (await client.get("/api/audit/", params={"page_size": 500})).json()["items"]
+    return {(line["action"], line["key"]) for line in found}
 
 
 class TestOwners:

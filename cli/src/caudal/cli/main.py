@@ -118,6 +118,18 @@ def create_user(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> 
     sys.exit(delegated.run(GATEWAY_API, "create-user", context.args, data_dir))
 
 
+@user.command("reset", context_settings=PASS_ON)
+def reset_password(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """Print a token with which a user sets a new password, once."""
+    sys.exit(delegated.run(GATEWAY_API, "reset-password", context.args, data_dir))
+
+
+@user.command("resets", context_settings=PASS_ON)
+def list_resets(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
+    """List who asked for a new password and has not got one yet."""
+    sys.exit(delegated.run(GATEWAY_API, "list-resets", context.args, data_dir))
+
+
 @client.command("create", context_settings=PASS_ON)
 def create_client(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
     """Make a client, whose points and users are kept apart from everybody else's."""

@@ -14,7 +14,7 @@ from caudal.common.domain.errors import CaudalError
 from caudal.common.domain.import_maps import map_from
 from caudal.gateway_api import main
 from caudal.gateway_api.domain.import_fields import ImportKind
-from caudal.gateway_api.entrypoints.console import imported, noted, told
+from caudal.gateway_api.entrypoints.console import imported, noted, reset_told, resets_told, told
 from caudal.gateway_api.entrypoints.errors import field_of
 from caudal.gateway_api.handlers.imports import How
 
@@ -97,6 +97,23 @@ def create_user(
     """Make a user who can log in."""
     made = asyncio.run(main.new_user(email, name, role, client, password))
     typer.echo(_json(made) if as_json else f"User {made.email} is there as {made.role}.")
+
+
+@app.command()
+def reset_password(
+    email: Annotated[str, typer.Option(prompt="Email")],
+    as_json: AsJson = False,
+) -> None:
+    """Print a token with which a user sets a new password, once and within a day; it cannot be shown again."""
+    made = asyncio.run(main.new_reset(email))
+    typer.echo(_json(made) if as_json else reset_told(made))
+
+
+@app.command()
+def list_resets(as_json: AsJson = False) -> None:
+    """List who asked for a new password and has not got one yet."""
+    found = asyncio.run(main.waiting_resets())
+    typer.echo(_json(found) if as_json else resets_told(found))
 
 
 @app.command("import")

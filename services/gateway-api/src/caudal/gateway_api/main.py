@@ -44,9 +44,10 @@ from caudal.gateway_api.adapters.sql_together import SqlTogether
 from caudal.gateway_api.adapters.tokens import JwtTokens
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.imports import Report
-from caudal.gateway_api.domain.permissions import CONSOLE
+from caudal.gateway_api.domain.listing import MAX_PAGE_SIZE, Listing
+from caudal.gateway_api.domain.permissions import CONSOLE, EVERYWHERE
 from caudal.gateway_api.domain.records import CLIENTS, USERS
-from caudal.gateway_api.domain.sessions import checked_password
+from caudal.gateway_api.domain.sessions import PendingReset, checked_password
 from caudal.gateway_api.domain.tenancy import Account, Client
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.console import Check, chain_check, import_progress, progress
@@ -64,6 +65,7 @@ from caudal.gateway_api.handlers.keys import create_provider_key
 from caudal.gateway_api.handlers.once import OnceDesk
 from caudal.gateway_api.handlers.orders import OrderDesk
 from caudal.gateway_api.handlers.outbox import OutboxRelay, QuietRelay
+from caudal.gateway_api.handlers.passwords import IssuedReset, issue_reset
 from caudal.gateway_api.handlers.records import RecordsDesk, create
 from caudal.gateway_api.handlers.schemas import SchemaDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
@@ -302,6 +304,24 @@ async def new_user(email: str, name: str, role: str, client: str | None, passwor
         account = UserBody(email=email, name=name, role=role, client=client).made(desk.clock.now(), None)
         hashed = await desk.passwords.hashed(checked_password(password, account.email, "password"))
         return await create(desk, CONSOLE, USERS, account, account_rule, password_hash=hashed)
+
+
+async def new_reset(email: str) -> IssuedReset:
+    """A token with which a user sets a new password, once.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _database() as engine:
+        identity = identity_of(GatewaySettings(), ServiceSettings().data_dir, engine, SystemClock())
+        return await issue_reset(identity, CONSOLE, email)
+
+
+async def waiting_resets() -> list[PendingReset]:
+    """Who asked for a new password and has not got one, the first to ask first; as many as one page has."""
+    async with _database() as engine:
+        listing = Listing(order=("requested_at",), page_size=MAX_PAGE_SIZE)
+        return (await SqlIdentityStore(engine).pending_resets(listing, EVERYWHERE, SystemClock().now())).items
 
 
 async def import_from(path: Path, how: How) -> Report:

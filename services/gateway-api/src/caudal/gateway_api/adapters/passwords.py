@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cached_property
 
 from pwdlib import PasswordHash
@@ -12,7 +14,7 @@ from caudal.common.domain.errors import Transient
 AT_ONCE = 2
 """Each takes 64 MiB and a core."""
 WAIT_S = 5.0
-"""How long a login waits for its turn."""
+"""How long somebody waits for a turn."""
 
 
 class Argon2Passwords:
@@ -23,20 +25,25 @@ class Argon2Passwords:
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def hashed(self, password: str) -> str:
-        async with self._turn:
+        async with self._own_turn():
             return await asyncio.to_thread(self._hash.hash, password)
 
     async def match(self, password: str, hashed: str | None) -> bool:
+        async with self._own_turn():
+            matches = await asyncio.to_thread(self._compare, password, hashed)
+        return matches and bool(hashed)
+
+    @asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise Transient("too many logins at once") from error
+            raise Transient("too many passwords at once") from error
         try:
-            matches = await asyncio.to_thread(self._compare, password, hashed)
+            yield
         finally:
             self._turn.release()
-        return matches and bool(hashed)
 
     def _compare(self, password: str, hashed: str | None) -> bool:
         nobody = self._nobody

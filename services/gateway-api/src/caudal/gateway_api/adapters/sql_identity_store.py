@@ -71,8 +71,9 @@ class SqlIdentityStore:
         rows, total = await page_of(self._engine, query, listing)
         return _page([_line_of(row) for row in rows], total, listing)
 
-    async def pending_resets(self, listing: Listing, scope: Scope) -> Page[PendingReset]:
-        query = _pending if scope.client is None else _pending.where(users.c.client == scope.client)
+    async def pending_resets(self, listing: Listing, scope: Scope, at: datetime) -> Page[PendingReset]:
+        query = _pending.where(password_resets.c.expires_at > at)
+        query = query if scope.client is None else query.where(users.c.client == scope.client)
         query = asked_for(query, listing, RESETS)
         rows, total = await page_of(self._engine, query, listing)
         return _page([PendingReset(**{name: row[name] for name in _RESET}) for row in rows], total, listing)

@@ -19,6 +19,7 @@ from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_identity import permissions_of
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
 from caudal.gateway_api.adapters.sql_scope import SCOPES, points_of
+from caudal.gateway_api.adapters.sql_sessions import SqlSessions
 from caudal.gateway_api.adapters.tables import (
     clients,
     notification_preferences,
@@ -125,6 +126,9 @@ class _SqlRecordsEdit:
         for table in (owners, notification_preferences):
             foreign = table.c.point.not_in(points_of(Scope(client)))
             await self._connection.execute(sa.delete(table).where(table.c.user == user, foreign))
+
+    async def end_sessions(self, user: str, at: datetime, because: str) -> None:
+        await SqlSessions(self._connection).end_all(user, at, because)
 
     async def permissions_of(self, role: str) -> frozenset[Permission] | None:
         query = sa.select(roles.c.permissions).where(roles.c.code == role)

@@ -82,8 +82,14 @@ class SqlResets:
         return Reset(**{field.name: row[field.name] for field in fields(Reset)}) if row else None
 
     async def close_all(self, user: str, at: datetime) -> None:
-        mine = sa.and_(password_resets.c.user == user, password_resets.c.used_at.is_(None))
-        await self._connection.execute(sa.update(password_resets).where(mine).values(used_at=at))
+        await self._close(password_resets.c.user == user, at)
+
+    async def close_waiting(self, user: str, at: datetime) -> None:
+        await self._close(sa.and_(password_resets.c.user == user, password_resets.c.digest.is_(None)), at)
+
+    async def _close(self, which: sa.ColumnElement[bool], at: datetime) -> None:
+        statement = sa.update(password_resets).where(which, password_resets.c.used_at.is_(None))
+        await self._connection.execute(statement.values(used_at=at))
 
 
 class ExpiredSessions:

@@ -222,8 +222,15 @@ AUDIT = ListShape(
 RESETS = ListShape(
     name="password-resets",
     columns=("id", "email", "client", "requested_at", "expires_at", "address", "issued_by"),
-    filters={"requested_at": datetime, "expires_at": datetime},
+    filters={
+        "email": str,
+        "client": Code,
+        "address": str,
+        "issued_by": str,
+        "requested_at": datetime,
+        "expires_at": datetime,
+    },
     searched=("email",),
-    ordered=("requested_at", "expires_at"),
+    ordered=("requested_at", "expires_at", "email", "client"),
     key=("id",),
 )

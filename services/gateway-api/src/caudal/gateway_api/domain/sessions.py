@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.gateway_api.domain.merging import refuse_unprintable
 
 RACE = timedelta(seconds=5)
 """A token that comes again so soon after it was used comes from a client that asked twice at once, not from a thief."""
-MIN_PASSWORD = 10
+MIN_PASSWORD = 12
 """Characters of a new password."""
 
 
@@ -104,6 +105,7 @@ def checked_password(password: str, email: str, field: str) -> str:
     Raises:
         InvalidInput: it may not; the error names `field`.
     """
+    refuse_unprintable(password, field)
     if len(password) < MIN_PASSWORD:
         raise InvalidInput(field, f"needs at least {MIN_PASSWORD} characters")
     if password.strip().lower() == email:

@@ -1,13 +1,15 @@
 """What commands tell: lines for people, or one JSON object."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from caudal.gateway_api.domain.imports import Outcome, Report
+from caudal.gateway_api.domain.sessions import PendingReset
+from caudal.gateway_api.handlers.passwords import IssuedReset
 from caudal.gateway_api.handlers.verification import Walked
 
 
@@ -48,6 +50,25 @@ def noted(text: str) -> tuple[int, str]:
     """
     number, _, head = text.partition(":")
     return int(number), head
+
+
+def reset_told(issued: IssuedReset) -> str:
+    """A token for a new password, and what to do with it."""
+    return (
+        f"{issued.token}\n"
+        f"Hand it over; until {issued.expires_at:%Y-%m-%d %H:%M} UTC it sets one new password:\n"
+        """  POST /api/auth/password/reset  {"token": "…", "password": "…"}"""
+    )
+
+
+def resets_told(found: Iterable[PendingReset]) -> str:
+    """Who waits for a new password, a line each."""
+    lines = (f"{each.requested_at:%Y-%m-%d %H:%M}  {each.email}  {_answered(each)}" for each in found)
+    return "\n".join(lines) or "Nobody waits for a new password."
+
+
+def _answered(reset: PendingReset) -> str:
+    return f"token issued by {reset.issued_by}" if reset.issued_by else "no token yet"
 
 
 def import_progress(done: int, of: int) -> None:

@@ -6,10 +6,10 @@ from uuid import uuid4
 
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.gateway_api.domain.audit import Act, act_of
-from caudal.gateway_api.domain.errors import Forbidden
+from caudal.gateway_api.domain.errors import Conflict, Forbidden
 from caudal.gateway_api.domain.permissions import Caller, Origin, User
 from caudal.gateway_api.domain.sessions import Reset, checked_password
-from caudal.gateway_api.handlers.identity import Identity, digest_of, new_secret, normal_email
+from caudal.gateway_api.handlers.identity import NOBODY, Identity, digest_of, new_secret, normal_email
 from caudal.gateway_api.ports import IdentityWork
 
 RESET_AGE = timedelta(days=1)
@@ -52,13 +52,16 @@ async def request_reset(identity: Identity, email: str, origin: Origin) -> None:
         TooManyAttempts: asked for too often.
     """
     account, now = normal_email(email), identity.clock.now()
-    await identity.attempts.begin(f"reset {account}", origin.address or "", now)
+    # Counted by themselves: who failed to log in may ask, and who asks may still log in.
+    await identity.attempts.begin(f"reset {account}", f"reset {origin.address}", now)
     async with identity.store.work() as work:
         known = await work.people.by_email(account)
-        if known is None or not known.user.active:
-            return
-        await work.resets.ask(_reset(known.user, now, address=origin.address))
-        work.audit.record(_by_user(known.user, "reset_requested", now, origin))
+        user = known.user if known is not None and known.user.active else None
+        if user is not None:
+            await work.resets.close_waiting(user.id, now)
+            await work.resets.ask(_reset(user, now, address=origin.address))
+        # Of strangers, too, so that the two cost the same.
+        work.audit.record(_by_user(user, "reset_requested", now, origin))
 
 
 async def issue_reset(identity: Identity, caller: Caller, email: str) -> IssuedReset:
@@ -67,6 +70,7 @@ async def issue_reset(identity: Identity, caller: Caller, email: str) -> IssuedR
     Raises:
         NotFound: there is no such user within the caller's scope.
         Forbidden: the user may more than the caller, who would come in as somebody greater.
+        Conflict: the user, or the user's client, is switched off.
     """
     account, now, secret = normal_email(email), identity.clock.now(), new_secret()
     async with identity.store.work() as work:
@@ -76,6 +80,8 @@ async def issue_reset(identity: Identity, caller: Caller, email: str) -> IssuedR
         if not caller.may_grant(known.permissions, known.user.client):
             raise Forbidden("this user may do things that you may not")
         user = known.user
+        if not user.active:
+            raise Conflict("nobody comes in as this user: it, or its client, is switched off")
         await work.resets.close_all(user.id, now)
         reset = _reset(user, now, address=caller.origin.address, issued_by=caller.name)
         await work.resets.ask(reset, digest_of(secret))
@@ -89,18 +95,26 @@ async def use_reset(identity: Identity, secret: str, new: str, origin: Origin) -
     Raises:
         InvalidInput: the token is worth nothing, or the password cannot be used.
     """
-    checked_password(new, "", "password")
-    hashed = await identity.passwords.hashed(new)
-    now = identity.clock.now()
+    digest, now = digest_of(secret), identity.clock.now()
     async with identity.store.work() as work:
-        reset = await work.resets.by_digest(digest_of(secret))
-        if reset is None or reset.used_at is not None or now >= reset.expires_at:
-            raise InvalidInput("token", "is not valid, has been used, or has ended")
-        known = await work.people.by_id(reset.user)
-        if known is None or not known.user.active:
-            raise InvalidInput("token", "is not valid, has been used, or has ended")
-        await _set(work, reset.user, hashed, now)
-        work.audit.record(_by_user(known.user, "password_reset", now, origin))
+        user = await _holder(work, digest, now)
+    checked_password(new, user.email, "password")
+    # Only now: a hash is dear, and anybody can send a token.
+    hashed = await identity.passwords.hashed(new)
+    async with identity.store.work() as work:
+        user = await _holder(work, digest, now)
+        await _set(work, user.id, hashed, now)
+        work.audit.record(_by_user(user, "password_reset", now, origin))
+
+
+async def _holder(work: IdentityWork, digest: str, now: datetime) -> User:
+    """Who may set a new password with the reset token of this digest."""
+    reset = await work.resets.by_digest(digest)
+    is_good = reset is not None and reset.used_at is None and now < reset.expires_at
+    known = await work.people.by_id(reset.user) if reset is not None and is_good else None
+    if known is None or not known.user.active:
+        raise InvalidInput("token", "is not valid, has been used, or has ended")
+    return known.user
 
 
 async def _set(work: IdentityWork, user: str, hashed: str, now: datetime, but: str | None = None) -> None:
@@ -121,15 +135,15 @@ def _reset(user: User, now: datetime, address: str | None, issued_by: str | None
     )
 
 
-def _by_user(user: User, action: str, at: datetime, origin: Origin) -> Act:
-    """What a user did who has not logged in."""
+def _by_user(user: User | None, action: str, at: datetime, origin: Origin) -> Act:
+    """What a user did who has not logged in, or somebody whom nobody knows."""
     return Act(
         at=at,
-        who=user.email,
+        who=user.email if user else NOBODY,
         action=action,
         kind="user",
-        key=user.id,
-        client=user.client,
+        key=user.id if user else "",
+        client=user.client if user else None,
         address=origin.address,
         request=origin.request,
     )

@@ -8,7 +8,8 @@ from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.domain.audit import act_of
 from caudal.gateway_api.domain.permissions import Caller
-from caudal.gateway_api.domain.records import Kind
+from caudal.gateway_api.domain.records import USERS, Kind
+from caudal.gateway_api.domain.tenancy import Client, Owner, Preference
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.ports import Passwords, Records, RecordsEdit
 
@@ -51,7 +52,7 @@ async def create(desk: RecordsDesk, caller: Caller, kind: Kind[T], record: T, ru
     async with desk.records.edit(caller.scope) as edit:
         await rule(edit, caller, None, record)
         await edit.add(kind, record, **hidden)
-        _record(desk, edit, caller, "create", kind, None, record)
+        await _record(desk, edit, caller, "create", kind, None, record)
     return record
 
 
@@ -78,7 +79,7 @@ async def change(
         after = kind.checked(changed(before))
         await rule(edit, caller, before, after)
         await edit.put(kind, after, **hidden)
-        _record(desk, edit, caller, "change", kind, before, after)
+        await _record(desk, edit, caller, "change", kind, before, after)
     return after
 
 
@@ -96,15 +97,29 @@ async def delete(
         expected.check(before)
         await rule(edit, caller, before, None)
         await edit.remove(kind, key)
-        _record(desk, edit, caller, "delete", kind, before, None)
+        await _record(desk, edit, caller, "delete", kind, before, None)
 
 
-def _record(
+async def _record(
     desk: RecordsDesk, edit: RecordsEdit, caller: Caller, action: str, kind: Kind[Any], before: Any, after: Any
 ) -> None:
     there = after if after is not None else before
-    client = there.code if kind.name == "client" else getattr(there, "client", caller.client)
+    # Who gains or loses something must not see whose it was or will be: that line is the staff's.
+    moved = before is not None and after is not None and await _whose(edit, before) != await _whose(edit, after)
+    client = None if moved else await _whose(edit, there)
     point = getattr(there, "point", None)
     now = desk.clock.now()
     key = kind.key_of(there)
     edit.audit.record(act_of(caller, now, action, kind.name, key, before, after, client=client, point=point))
+
+
+async def _whose(edit: RecordsEdit, record: Any) -> str | None:
+    """Of which client something is; an owner follows the point, a preference the user."""
+    if isinstance(record, Client):
+        return record.code
+    if isinstance(record, Owner):
+        return (await edit.client_of_point(record.point) or (None,))[0]
+    if isinstance(record, Preference):
+        return (await edit.one(USERS, record.user)).client
+    client: str | None = record.client
+    return client

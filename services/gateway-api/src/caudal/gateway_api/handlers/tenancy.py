@@ -25,8 +25,13 @@ async def account_rule(edit: RecordsEdit, caller: Caller, before: Account | None
             await _check_grant(edit, caller, account)
     if _is_admin(before) and not _is_admin(after) and not await edit.other_admins(before.id if before else ""):
         raise Conflict("this is the last administrator: make another one first", "role")
-    if before is not None and after is not None and before.client != after.client:
+    if before is None or after is None:
+        return
+    if before.client != after.client:
         await edit.forget_foreign(user=after.id, client=after.client)
+    if before.active and not after.active:
+        # Or they would go on when the user is switched on again.
+        await edit.end_sessions(after.id, after.updated_at, "switched_off")
 
 
 async def _check_grant(edit: RecordsEdit, caller: Caller, account: Account) -> None:

@@ -151,6 +151,10 @@ class Resets(Protocol):
         """Make every request of a user useless."""
         ...
 
+    async def close_waiting(self, user: str, at: datetime) -> None:
+        """Forget a user's requests for which no token was issued."""
+        ...
+
 
 class People(Protocol):
     """Users, within one transaction."""
@@ -263,6 +267,6 @@ class IdentityStore(Protocol):
         """A page of the audit log, newest first."""
         ...
 
-    async def pending_resets(self, listing: Listing, scope: Scope) -> Page[PendingReset]:
-        """A page of those who asked for a new password and have not got one yet."""
+    async def pending_resets(self, listing: Listing, scope: Scope, at: datetime) -> Page[PendingReset]:
+        """A page of those who asked for a new password, have not got one yet, and at `at` still can."""
         ...

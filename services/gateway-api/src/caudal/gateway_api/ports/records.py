@@ -69,6 +69,10 @@ class RecordsEdit(Protocol):
         """Remove what ties a user to points that are not of `client`; None: staff may be tied to any."""
         ...
 
+    async def end_sessions(self, user: str, at: datetime, because: str) -> None:
+        """End all sessions of a user."""
+        ...
+
 
 class Records(Protocol):
     """Clients, users, owners and notification preferences; every question is asked within a scope."""

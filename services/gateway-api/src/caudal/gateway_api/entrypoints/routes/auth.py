@@ -89,7 +89,8 @@ async def list_resets(
     door: TheDoor, caller: UserEditor, asked: Annotated[Asked, Depends(asked_for(RESETS))]
 ) -> Response:
     """List those who asked for a new password and have not set one yet."""
-    return await listed(asked, lambda listing: door.identity.store.pending_resets(listing, caller.scope))
+    now = door.identity.clock.now()
+    return await listed(asked, lambda listing: door.identity.store.pending_resets(listing, caller.scope, now))
 
 
 @auth.post("/api/auth/password/resets/", status_code=201, response_model=ResetAnswer)

@@ -174,7 +174,7 @@ async def add_user(door: TheDoor, caller: UserEditor, creating: Creating, body: 
 
     async def make() -> Response:
         account = body.made(door.records.clock.now(), caller.client)
-        given = body.password.get_secret_value() if body.password is not None else None
+        given = body.password_for(account)
         hidden = {"password_hash": await door.records.passwords.hashed(given) if given is not None else ""}
         return shown(await create(door.records, caller, USERS, account, account_rule, **hidden), 201)
 

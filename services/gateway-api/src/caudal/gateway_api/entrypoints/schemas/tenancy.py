@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, TypeAdapter
 
 from caudal.gateway_api.domain.merging import merged
 from caudal.gateway_api.domain.permissions import Permission
+from caudal.gateway_api.domain.sessions import checked_password
 from caudal.gateway_api.domain.tenancy import (
     Account,
     Channel,
@@ -24,7 +25,7 @@ from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Text, Yes, v
 
 T = TypeVar("T")
 
-Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
+Password = Annotated[SecretStr, Field(max_length=200)]
 
 
 class ClientBody(Body):
@@ -83,6 +84,16 @@ class UserBody(Body):
             created_at=now,
             updated_at=now,
         )
+
+    def password_for(self, account: Account) -> str | None:
+        """The password that was given, if the account may have it; None: none was.
+
+        Raises:
+            InvalidInput: it may not.
+        """
+        if self.password is None:
+            return None
+        return checked_password(self.password.get_secret_value(), account.email, "password")
 
 
 class OwnerBody(Body):
