@@ -110,10 +110,30 @@ class TestWhoMay:
             assert answer.status_code == 422
             assert answer.json()["error"]["fields"][0]["field"] == "path"
 
-    async def test_history_of_all_clients_is_for_staff(self, acme: ApiHouse) -> None:
-        mine = await client_admin(acme)
+    async def test_history_of_a_client_is_of_its_own_points(self, acme: ApiHouse) -> None:
+        mine, acme.processor.answer = await client_admin(acme), {"rows": 1}
         await upload(mine, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")
-        assert (await mine.post("/api/import/", json={"kind": "history"})).status_code == 403
+        body = {"kind": "history", "map": {"constants": {"device": "m-1"}}}
+        answer = await mine.post("/api/import/", json=body)
+        assert answer.status_code == 200, answer.text
+        [command] = acme.processor.commands
+        assert command.params["options"] == {"device": "m-1", "client": "acme"}
+        assert (await mine.get(answer.headers["location"])).json()["state"] == "done"
+        order = answer.headers["location"].rpartition("/")[2]
+        assert (await mine.get(f"/api/windows/{order}")).status_code == 403
+
+    async def test_history_of_others_is_neither_read_nor_asked_for(self, acme: ApiHouse) -> None:
+        mine = await client_admin(acme)
+        foreign = await upload(acme.admin, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")
+        done = await acme.admin.post("/api/import/", json={"kind": "history"})
+        await upload(mine, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")
+        order = done.headers["location"].rpartition("/")[2]
+        assert (await mine.get(f"/api/telemetry/process/{order}")).status_code == 404
+        refused = await mine.post("/api/import/", json={"kind": "history", "path": foreign})
+        assert refused.json()["error"]["fields"][0]["field"] == "path"
+        named = await mine.post("/api/import/", json={"kind": "history", "map": {"constants": {"client": "other"}}})
+        assert named.json()["error"]["fields"][0]["field"] == "map.constants.client"
+        assert len(acme.processor.commands) == 1
 
 
 class TestPoints:

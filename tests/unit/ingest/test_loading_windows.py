@@ -267,3 +267,26 @@ def test_rejects_file_holds_nothing_that_a_spreadsheet_would_run(tmp_path: Path)
     path = rejects.close()
     assert path is not None
     assert Path(path).read_text().splitlines()[1] == "7,'=cmd|x,'+1,'@SUM(A1)"
+
+
+async def test_of_a_client_only_rows_of_its_own_points_are_taken(tmp_path: Path) -> None:
+    points = (Point(code="A", device="D1", client="acme"), Point(code="B", device="D2", client="other"))
+    content = f"ts,id,flow\n{TS},D1,1\n{TS},D2,2\n{TS},D3,3\n"
+    shelf = Shelf(tmp_path, content, *points, Point(code="N", device="D4"))
+    report = await shelf.load(client="acme")
+    assert [device for device, _ in shelf.readings] == ["D1"]
+    assert [each["reason"] for each in shelf.rejects] == [
+        "there is no point with the device 'D2'",
+        "there is no point with the device 'D3'",
+    ]
+    assert (report.rows, report.rejected) == (1, 2)
+
+
+@pytest.mark.parametrize("said", [{"point": "B"}, {"device": "D2"}, {"device": "D3"}, {"point": "N"}])
+async def test_of_a_client_no_other_point_can_be_named(tmp_path: Path, said: dict[str, str]) -> None:
+    points = (Point(code="B", device="D2", client="other"), Point(code="N", device="D4"))
+    shelf = Shelf(tmp_path, f"ts,flow\n{TS},1\n", *points)
+    with pytest.raises(InvalidInput) as refused:
+        await shelf.load(client="acme", **said)
+    assert refused.value.field in said
+    assert shelf.readings == []

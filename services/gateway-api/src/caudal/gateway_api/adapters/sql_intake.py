@@ -56,6 +56,7 @@ class SqlCommands:
             "detail": msgspec.json.encode(command.detail).decode(),
             "finished_at": command.finished_at,
             "file": command.file,
+            "client": command.client,
         }
         async with transaction(self._engine) as connection:
             await connection.execute(sa.insert(commands).values(row))

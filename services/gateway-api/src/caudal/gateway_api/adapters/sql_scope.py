@@ -55,13 +55,14 @@ def _shared_or_mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condi
 
 
 def _my_orders(scope: Scope) -> Condition:
-    """Orders about devices, and those about schemas: a schema may have the name of somebody else's device."""
+    """Orders about devices, those about schemas (one may have the name of somebody else's device), and own windows."""
     if scope.client is None:
         return sa.true()
-    is_about_schema = commands.c.action == "recompute"
+    is_about_schema, is_window = commands.c.action == "recompute", commands.c.action == "run"
     mine = sa.select(schemas.c.code).where(schemas.c.client == scope.client)
     return sa.or_(
-        sa.and_(sa.not_(is_about_schema), _of_my_devices(commands.c.target, scope)),
+        sa.and_(sa.not_(is_about_schema), sa.not_(is_window), _of_my_devices(commands.c.target, scope)),
+        sa.and_(is_window, commands.c.client == scope.client),
         sa.and_(is_about_schema, commands.c.target.in_(mine)),
     )
 

@@ -296,6 +296,7 @@ commands = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("finished_at", UtcDateTime),
     sa.Column("file", sa.Text),
+    sa.Column("client", sa.String(64)),
 )
 
 uploads = sa.Table(

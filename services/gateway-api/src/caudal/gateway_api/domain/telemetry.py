@@ -138,6 +138,8 @@ class OrderedCommand:
     finished_at: datetime | None = None
     file: str | None = None
     """Name of the upload that a window is made of."""
+    client: str | None = None
+    """Of whom ordered it; None: staff."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,10 @@ NEEDS = {
     ImportKind.OWNERS: Permission.USERS_WRITE,
     ImportKind.HISTORY: Permission.WINDOWS_RUN,
 }
-"""What somebody has to be allowed besides importing: a file opens no door that is closed otherwise."""
+"""What somebody has to be allowed besides importing: a file opens no door that is closed otherwise.
+
+History of a client's own points, which is all that somebody of a client can import, is telemetry and no window.
+"""
 
 Progress = Callable[[int, int], None]
 """Hears how many changes are done, and of how many."""
@@ -71,8 +74,11 @@ def check_may(caller: Caller, kind: ImportKind) -> None:
     Raises:
         Forbidden: the caller may not.
     """
-    if not caller.may(NEEDS[kind]):
-        raise Forbidden(f"your role ({caller.role}) may not import {kind}: it needs {NEEDS[kind]}")
+    needed = NEEDS[kind]
+    if kind is ImportKind.HISTORY and caller.client is not None:
+        needed = Permission.TELEMETRY_WRITE
+    if not caller.may(needed):
+        raise Forbidden(f"your role ({caller.role}) may not import {kind}: it needs {needed}")
 
 
 async def import_file(

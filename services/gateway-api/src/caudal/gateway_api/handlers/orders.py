@@ -37,6 +37,7 @@ def new_order(
         ordered_by=caller.name,
         ordered_at=desk.clock.now(),
         file=file,
+        client=caller.client,
     )
 
 

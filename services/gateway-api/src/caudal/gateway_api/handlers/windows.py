@@ -83,6 +83,21 @@ async def run_window(
     return done, str(found)
 
 
+async def run_history(
+    desk: WindowDesk, caller: Caller, path: str | None, options: Mapping[str, Any]
+) -> tuple[OrderedCommand, str]:
+    """`run_window` for whoever may import: of somebody of a client, an own file, and rows of the client's own points.
+
+    Raises:
+        NotFound, InvalidInput: as `uploaded_by`.
+        Transient: the broker is away.
+    """
+    if caller.client is None:
+        return await run_window(desk, caller, path, options)
+    own = await uploaded_by(desk, caller, path)
+    return await run_window(desk, caller, str(own), {**options, "client": caller.client})
+
+
 async def uploaded_by(desk: WindowDesk, caller: Caller, path: str | None) -> Path:
     """The file that the caller handed in last, or of staff any that was handed in.
 

@@ -21,6 +21,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """All rows are of the device of this point."""
     device: str | None = None
     """All rows are of this device."""
+    client: str | None = None
+    """Rows are taken for points of this client alone; None: for every device."""
     time_zone: str | None = None
     """Of times without one; None: that of the device's point, UTC where there is none."""
     clock_change: ClockChange = "reject"

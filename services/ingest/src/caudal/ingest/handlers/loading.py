@@ -80,6 +80,7 @@ class Loading:
         lead: Lead | None = None,
         patience_s: float = 60.0,
     ) -> None:
+        self._catalog = catalog
         self._owners = Owners(catalog)
         self._publisher = publisher
         self._clock = clock
@@ -102,6 +103,7 @@ class Loading:
         """
         begun = time.monotonic()
         report = Report(source_format=table.source_format, dry_run=self._publisher is None, notes=list(table.notes))
+        self._owners = Owners(self._catalog, options.client)
         only = await self._owners.given(options)
         sample, rest = await _sampled(table.batches())
         rows = [row for batch in sample for row in batch.rows]

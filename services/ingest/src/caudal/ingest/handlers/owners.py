@@ -22,10 +22,16 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Owners:
-    """Devices behind the names in a table, asked of the catalog once."""
+    """Devices behind the names in a table, asked of the catalog once.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Args:
+        catalog: Whose devices they are.
+        client: Nobody but this client's points is found; None: every device is, claimed or not.
+    """
+
+    def __init__(self, catalog: Catalog, client: str | None = None) -> None:
         self._catalog = catalog
+        self._client = client
         self._known: dict[tuple[str, bool], Owner | None] = {}
 
     async def given(self, options: Options) -> Owner | None:
@@ -34,18 +40,19 @@ class Owners:
         Raises:
             InvalidInput: there is no such point.
         """
-        if options.point is not None:
-            point = await self._catalog.point(options.point)
-            if point is None:
-                raise InvalidInput("point", f"there is no point {options.point[:80]!r}")
-            return Owner(point.device, point.time_zone)
-        return await self.of(options.device, False) if options.device is not None else None
+        name = options.point if options.point is not None else options.device
+        if name is None:
+            return None
+        try:
+            return await self.of(name, options.point is not None)
+        except Unreadable as error:
+            raise InvalidInput("point" if options.point is not None else "device", error.reason) from error
 
     async def of(self, name: str, is_point: bool) -> Owner:
         """The owner of this name.
 
         Raises:
-            Unreadable: there is no such point.
+            Unreadable: there is no such point, or no point of the client has such a device.
         """
         if (name, is_point) not in self._known:
             if len(self._known) >= MAX_NAMES:
@@ -53,16 +60,17 @@ class Owners:
             self._known[name, is_point] = await self._asked(name, is_point)
         owner = self._known[name, is_point]
         if owner is None:
-            raise Unreadable(Refusal.DEVICE, "point", f"there is no point {name[:80]!r}")
+            what = "point" if is_point else "point with the device"
+            raise Unreadable(Refusal.DEVICE, "point", f"there is no {what} {name[:80]!r}")
         return owner
 
     async def _asked(self, name: str, is_point: bool) -> Owner | None:
         try:
-            if is_point:
-                point: Point | None = await self._catalog.point(name)
-                return Owner(point.device, point.time_zone) if point else None
-            device = id_from_name(name)
-            point = await self._catalog.point_of(device)
+            device = None if is_point else id_from_name(name)
+            found = self._catalog.point(name) if device is None else self._catalog.point_of(device)
+            point: Point | None = await found
         except Permanent as error:
             raise InvalidInput("point", str(error)) from error
-        return Owner(device, point.time_zone) if point else Owner(device)
+        if point is not None and self._client in (None, point.client):
+            return Owner(point.device, point.time_zone)
+        return Owner(device) if device is not None and self._client is None else None

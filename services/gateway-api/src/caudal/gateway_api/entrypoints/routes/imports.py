@@ -19,7 +19,7 @@ from caudal.gateway_api.entrypoints.routes.windows import FILE, UPLOADING, windo
 from caudal.gateway_api.entrypoints.schemas.imports import ImportBody
 from caudal.gateway_api.entrypoints.schemas.windows import RunAnswer, UploadAnswer
 from caudal.gateway_api.handlers.imports import How, check_may, import_file
-from caudal.gateway_api.handlers.windows import run_window, save_upload, uploaded_by
+from caudal.gateway_api.handlers.windows import run_history, save_upload, uploaded_by
 
 imports = room("imports")
 
@@ -46,7 +46,8 @@ async def import_upload(
 ) -> Response:
     """Import points, variables, owners or history from an uploaded file; the second time nothing is left to do.
 
-    History is run as a batch window, and answered as one.
+    History is run as a batch window, and answered as one; of somebody of a client, rows of the own points alone are
+    taken. `Location` says where to ask how it stands.
     """
 
     async def make() -> Response:
@@ -67,5 +68,5 @@ async def _history(door: Door, caller: Caller, body: ImportBody, dry_run: bool) 
         raise InvalidInput("dry_run", "history is tried on the server: caudal import FILE --kind history --dry-run")
     if body.all_or_nothing:
         raise InvalidInput("all_or_nothing", "history goes in row by row; what is refused is in the report")
-    order, path = await run_window(door.windows, caller, body.path, history_options(map_from(body.map)))
-    return window_answer(order, path)
+    order, path = await run_history(door.windows, caller, body.path, history_options(map_from(body.map)))
+    return window_answer(order, path, "/api/windows" if caller.client is None else "/api/telemetry/process")

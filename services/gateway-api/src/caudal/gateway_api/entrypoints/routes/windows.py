@@ -66,15 +66,15 @@ async def run(door: TheDoor, caller: WindowRunner, body: RunBody | None = None) 
     return window_answer(order, path)
 
 
-def window_answer(order: OrderedCommand, path: str) -> Response:
-    """How a window stands that was just ordered.
+def window_answer(order: OrderedCommand, path: str, room: str = "/api/windows") -> Response:
+    """How a window stands that was just ordered; it can be asked for in `room`.
 
     Raises:
         OrderFailed: the file or the options cannot be used.
     """
     done_or_under_way(order)
     status = 200 if order.state is CommandState.DONE else 202
-    report = {"Location": f"/api/windows/{order.id}"}
+    report = {"Location": f"{room}/{order.id}"}
     return answer(RunAnswer(True, status, _loader_said(order, path)), status, report)
 
 
