@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,9 +37,13 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres, postgres_template: str) -> str:
-    """A PostgreSQL database of this test's own."""
-    return postgres.database(postgres_template)
+def postgres_url(request: pytest.FixtureRequest, postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    """A PostgreSQL database of this test's own; one in which it may change tables if it is marked so."""
+    if request.node.get_closest_marker("changes_tables"):
+        yield postgres.database(postgres_template)
+    else:
+        with postgres.borrowed(postgres_template) as url:
+            yield url
 
 
 @pytest.fixture(params=["sqlite_url", "postgres_url"])

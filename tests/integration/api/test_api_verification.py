@@ -13,6 +13,7 @@ from caudal.gateway_api.handlers.verification import Walked, walk
 from caudal.gateway_api.main import VERSION_TABLE
 from integration.api.house import ApiHouse
 
+pytestmark = pytest.mark.changes_tables
 Tamper = Callable[..., Awaitable[Walked]]
 LINES = 6
 
