@@ -14,7 +14,7 @@ from servers.redis import Redis
 # A run in the background of a shell has SIGINT ignored; what it starts would inherit that, and never hear Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ("skip_report", "figures")
+pytest_plugins = ("skip_report", "figures", "spread")
 
 
 @pytest.fixture(scope="session")

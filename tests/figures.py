@@ -16,6 +16,18 @@ def tell(title: str, **figures: Any) -> None:
     _lines.append(f"{title}: {shown}")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was measured to who shows it, where several workers share a run."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = _lines
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker measured."""
+    _lines.extend(getattr(node, "workeroutput", {}).get("figures", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what was measured."""
     if _lines:

@@ -5,6 +5,7 @@ A plugin of pytest, loaded by conftest.py.
 
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ ALLOWED_IN_CI = ("needs InfluxDB 2", "needs MediaMTX")
 """What a machine of CI can't have: no package of Debian brings it."""
 
 _skips: Counter[str] = Counter()
+_modules: Counter[str] = Counter()
+"""Skipped as a whole, while tests were looked for; every worker of a run sees them all."""
 
 
 def is_ci() -> bool:
@@ -21,37 +24,48 @@ def is_ci() -> bool:
 
 def forbidden() -> dict[str, int]:
     """Reasons that CI does not accept, with their counts."""
-    return {reason: count for reason, count in _skips.items() if not reason.startswith(ALLOWED_IN_CI)}
+    skipped = _skips + _modules
+    return {reason: count for reason, count in skipped.items() if not reason.startswith(ALLOWED_IN_CI)}
 
 
-def _note(report: pytest.TestReport | pytest.CollectReport) -> None:
+def _note(report: pytest.TestReport | pytest.CollectReport, counts: Counter[str]) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        _skips[reason.removeprefix("Skipped: ")] += 1
+        counts[reason.removeprefix("Skipped: ")] += 1
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note a test that was skipped."""
-    _note(report)
+    _note(report, _skips)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Note a module that was skipped."""
-    _note(report)
+    _note(report, _modules)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the modules that a worker skipped; of its tests we hear one by one."""
+    global _modules
+    _modules |= Counter(getattr(node, "workeroutput", {}).get("skipped_modules", {}))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run of CI that skipped what it must not."""
-    if is_ci() and forbidden() and session.exitstatus == pytest.ExitCode.OK:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["skipped_modules"] = dict(_modules)
+    elif is_ci() and forbidden() and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were skipped for which reason."""
-    if not _skips:
+    skipped = _skips + _modules
+    if not skipped:
         return
     terminalreporter.section("skipped, by reason")
     refused = forbidden() if is_ci() else {}
-    for reason, count in _skips.most_common():
+    for reason, count in skipped.most_common():
         terminalreporter.line(f"{count:5} × {reason}{'   <- not allowed in CI' if reason in refused else ''}")

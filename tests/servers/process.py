@@ -11,12 +11,19 @@ from typing import Self
 
 import pytest
 
+WORKERS = "PYTEST_XDIST_WORKER_COUNT"
+
 
 def free_port() -> int:
-    """A port of loopback that nobody holds right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody holds right now, and that no other worker of this run is given."""
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), os.environ.get(WORKERS, "1")
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        # Linux gives ports of one parity only, so the last bit tells nothing.
+        if port // 2 % int(workers) == worker:
+            return port
 
 
 class Server:

@@ -11,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from caudal.ingest.entrypoints.grpc.readings_pb2 import Readings
+from figures import tell
 from providers.websocket import MAPPING, WebsocketProvider, said
 from servers.platform import Platform
 from servers.process import free_port
@@ -80,9 +81,7 @@ class Logger:
 
 
 @pytest.mark.timeout(180)
-async def test_after_kills_every_batch_with_a_receipt_is_stored_once(
-    platform: StreamedTo, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_after_kills_every_batch_with_a_receipt_is_stored_once(platform: StreamedTo) -> None:
     key = platform.api("POST", "/api/api-keys/", {"device": "meter-0", "permissions": ["telemetry:push"]})["key"]
     logger, enough, chance = Logger(platform, key), asyncio.Event(), random.Random(20260302)
     async with WebsocketProvider(free_port()) as provider:
@@ -113,9 +112,10 @@ async def test_after_kills_every_batch_with_a_receipt_is_stored_once(
         async with asyncio.timeout(30):
             while not (raw := await asyncio.to_thread(platform.api, "GET", RAW))["items"]:
                 await asyncio.sleep(0.1)
-    with capsys.disabled():
-        print(f"\n{KILLS} kills, after {safe_before_kills} receipts; {len(logger.safe)} batches with a receipt,")
-        print(f"{logger.calls} calls; {stored} readings stored of {len(logger.safe) * IN_A_BATCH}")
+    tell(
+        "kill -9 of ingest under a stream", receipts_before_kills=safe_before_kills, receipts=len(logger.safe),
+        calls=logger.calls, acknowledged=len(logger.safe) * IN_A_BATCH, stored=stored,
+    )  # fmt: skip
     assert len(logger.safe) == logger.made
     assert stored == len(logger.safe) * IN_A_BATCH
     assert [each["inlet"] for each in raw["items"]] == ["websocket"]

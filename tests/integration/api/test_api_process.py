@@ -19,6 +19,7 @@ from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import ConfigChanged, Push
 from caudal.common.ports import Subscription
+from figures import tell
 from integration.api.house import WELL, migrate_all
 from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
@@ -140,7 +141,7 @@ async def test_no_acknowledged_push_is_lost_when_the_service_is_killed(
     for message in heard:
         ids.setdefault(json.loads(message.content)["n"], set()).add(message.id)
     lost = [name for name, answered in acknowledged.items() if answered not in ids.get(name, ())]
-    print(f"pushes acknowledged {len(acknowledged)}, published {len(heard)}, kills 3, lost {len(lost)}")
+    tell("kill -9 of gateway-api 3 times", acknowledged=len(acknowledged), published=len(heard), lost=len(lost))
     assert lost == []
     # A repeated push may be published twice, always as the same push.
     assert all(len(found) == 1 for found in ids.values())

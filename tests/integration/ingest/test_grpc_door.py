@@ -21,6 +21,7 @@ from caudal.common.domain.readings import Inlet
 from caudal.ingest.entrypoints.grpc.readings_pb2 import Reading, Readings, Value
 from certificates import write_certificate
 from ears import Ears, ingest_settings
+from figures import tell
 from servers.mosquitto import Mosquitto
 from servers.process import free_port
 from servers.service import Service
@@ -264,9 +265,7 @@ def broken(number: int, chance: random.Random) -> bytes:
 
 
 @pytest.mark.timeout(300)
-async def test_ten_thousand_malformed_messages_each_get_a_status_and_delay_nobody(
-    provider: Sender, door: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_ten_thousand_malformed_messages_each_get_a_status_and_delay_nobody(provider: Sender, door: int) -> None:
     chance, outcomes, slowest = random.Random(20260302), Counter[str](), 0.0
     turns, wordless = asyncio.Semaphore(32), list[bytes]()
 
@@ -288,9 +287,7 @@ async def test_ten_thousand_malformed_messages_each_get_a_status_and_delay_nobod
                 assert (await provider.send(batch("good", "D-beside", reading(number)))).accepted == 1
                 slowest = max(slowest, time.monotonic() - at)
     took_s = time.monotonic() - begun
-    with capsys.disabled():
-        print(f"\ngRPC: {MALFORMED} malformed in {took_s:.1f} s: {dict(outcomes)}")
-        print(f"a good one among them took {slowest * 1000:.0f} ms at most")
+    tell("malformed gRPC", **outcomes, seconds=took_s, slowest_good_one_ms=slowest * 1000)
     assert outcomes.total() == MALFORMED
     assert wordless == []
     assert set(outcomes) <= {"taken", "INVALID_ARGUMENT", "PERMISSION_DENIED"}

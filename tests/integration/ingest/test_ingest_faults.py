@@ -7,6 +7,7 @@ from collections import Counter
 from buses import until
 from caudal.common.bus.codec import encode
 from ears import Ears
+from figures import tell
 from servers.service import Service
 
 KILLS = 5
@@ -31,7 +32,8 @@ async def test_nothing_acknowledged_is_lost_by_kill_nine(ingest: Service, ears: 
     await until(lambda: acknowledged <= set(heard()))
     counts = heard()
     again = sum(counts.values()) - len(counts)
-    print(f"\nsent {KILLS * PER_ROUND}, acknowledged {len(acknowledged)}, heard {len(counts)}, heard again {again}")
+    sent = KILLS * PER_ROUND
+    tell("kill -9 of ingest", sent=sent, acknowledged=len(acknowledged), heard=len(counts), heard_again=again)
     assert len(acknowledged) == KILLS * PER_ROUND
     assert set(counts) == acknowledged
 

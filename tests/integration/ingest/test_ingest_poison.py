@@ -8,6 +8,7 @@ from collections import Counter
 from buses import until
 from caudal.common.bus.codec import MAX_MESSAGE_BYTES, encode, encode_msgpack
 from ears import Ears
+from figures import tell
 from servers.service import Service
 
 TS = "2026-03-02T10:00:00Z"
@@ -75,7 +76,7 @@ async def test_ten_thousand_malformed_uplinks_are_each_accounted_for(ingest: Ser
     assert ears.readings("after-poison")[0].values == {"flow": 1}
     assert "caudal_bus_poison_total{" not in ingest.metrics()
     kinds = Counter(reject.field for reject in rejects)
-    print(f"\n{len(payloads)} malformed: {len(rejects)} rejected, fields {kinds.most_common(5)}")
+    tell("malformed uplinks, ingest alone", sent=len(payloads), rejected=len(rejects), fields=kinds.most_common(5))
 
 
 async def test_malformed_pushes_and_zigbee_states_are_each_accounted_for(ingest: Service, ears: Ears) -> None:
@@ -98,5 +99,5 @@ async def test_poison_delays_the_next_by_little(ingest: Service, ears: Ears) -> 
         await ears.say(("telemetry/heavy/uplink", payload), (f"telemetry/{device}/uplink", GOOD))
         await until(lambda device=device: bool(ears.readings(device)))  # type: ignore[misc]
         delays.append(time.perf_counter() - begun)
-    print(f"\nbehind poison: {max(delays) * 1000:.0f} ms at most, {sorted(delays)[10] * 1000:.0f} ms in the middle")
+    tell("behind poison", at_most_ms=max(delays) * 1000, in_the_middle_ms=sorted(delays)[10] * 1000)
     assert {delivery.topic for delivery in ears.box.deliveries} >= {f"telemetry/behind-{n}/raw" for n in range(20)}

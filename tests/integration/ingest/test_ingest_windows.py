@@ -18,6 +18,7 @@ from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import Command
 from caudal.common.domain.readings import Inlet
 from ears import Ears
+from figures import tell
 from servers.service import Service
 
 TS = "2026-03-02T10:00:00Z"
@@ -187,7 +188,7 @@ async def test_memory_does_not_grow_with_the_file(ingest: Service, tmp_path: Pat
         code, report, said = await load(ingest, path, "--dry-run", program=MEASURED)
         assert (code, report["rows"]) == (0, rows)
         peaks.append(int(said) / 1024)
-        print(f"\n{rows} rows: {report['seconds']} s, peak {peaks[-1]:.0f} MB")
+        tell("window read", rows=rows, seconds=report["seconds"], peak_mb=peaks[-1])
     assert peaks[1] - peaks[0] < 15
 
 

@@ -19,6 +19,7 @@ from caudal.common.adapters.sealing import Sealer, place_of
 from caudal.common.domain.catalog import Provider, ProviderType
 from caudal.common.domain.readings import Inlet
 from ears import Ears, ingest_settings, put_provider
+from figures import tell
 from malformed import malformed
 from providers.websocket import MAPPING, WebsocketProvider, said
 from servers.mosquitto import Mosquitto
@@ -236,9 +237,7 @@ async def test_no_secret_follows_a_redirect(opened: Opened) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_ten_thousand_malformed_messages_are_each_accounted_for_and_delay_nobody(
-    opened: Opened, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_ten_thousand_malformed_messages_are_each_accounted_for_and_delay_nobody(opened: Opened) -> None:
     feed = await opened(max_bytes=1_048_576)
     await feed.provider.connected()
     begun, good = time.monotonic(), 0
@@ -256,16 +255,17 @@ async def test_ten_thousand_malformed_messages_are_each_accounted_for_and_delay_
     next_ms = (time.monotonic() - at) * 1000
     rejects = len(feed.ears.rejects("feed"))
     readings = sum(len(bundle.readings) for bundle in feed.ears.bundles()) - good - 2
-    with capsys.disabled():
-        print(f"\nWebSocket: {MALFORMED} malformed in {took_s:.1f} s: {rejects} rejects, {readings} readings,")
-        print(f"{len(feed.provider.handshakes)} connection; a good one behind a bad one took {next_ms:.0f} ms")
+    tell(
+        "malformed WebSocket", sent=MALFORMED, rejected=rejects, readings=readings, seconds=took_s,
+        connections=len(feed.provider.handshakes), good_one_behind_bad_one_ms=next_ms,
+    )  # fmt: skip
     assert rejects + readings >= MALFORMED + 1
     assert len(feed.provider.handshakes) == 1, "no message ended the connection"
     assert feed.service.is_ready()
 
 
 async def test_while_the_broker_is_frozen_the_socket_is_not_read_and_nothing_is_lost(
-    opened: Opened, broker: Mosquitto, capsys: pytest.CaptureFixture[str]
+    opened: Opened, broker: Mosquitto
 ) -> None:
     feed, count, sent = await opened(), 10_000, 0
     await feed.provider.connected()
@@ -286,8 +286,7 @@ async def test_while_the_broker_is_frozen_the_socket_is_not_read_and_nothing_is_
     broker.signal(signal.SIGCONT)
     await saying
     numbers = await feed.numbers(count)
-    with capsys.disabled():
-        print(f"\nheld back after {held} of {count} messages of 4 KB; memory grew by {grown_mb:.1f} MB meanwhile")
+    tell("WebSocket while the broker is frozen", messages=count, held_back_after=held, memory_growth_mb=grown_mb)
     assert held < count / 2
     assert grown_mb < 30
     assert sorted(set(numbers)) == list(range(count))
