@@ -56,7 +56,12 @@ class MemoryUnit:
         ]
         return sorted(found, key=lambda row: row.at)[:limit]
 
-    async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
+    async def add_rows(self, point: str, rows: Sequence[Row]) -> None:
+        assert not any((point, row.at) in self._tables.rows for row in rows)
+        self._tables.rows.update({(point, row.at): row for row in rows})
+
+    async def replace_rows(self, point: str, rows: Sequence[Row]) -> None:
+        assert all((point, row.at) in self._tables.rows for row in rows)
         self._tables.rows.update({(point, row.at): row for row in rows})
 
     async def save_heads(self, heads: dict[str, Head]) -> None:

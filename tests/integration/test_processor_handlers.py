@@ -139,6 +139,18 @@ async def test_the_bus_delivering_again_leaves_no_trace(desk: Desk, engine: Asyn
     assert await statuses(engine) == {"COMPLETED": 1}
 
 
+async def test_much_that_comes_again_beside_what_is_new_is_kept_once(
+    desk: Desk, ledger: SqlLedger, engine: AsyncEngine
+) -> None:
+    """So many that they are copied, twice over, and the second time among others."""
+    await keep(desk, [bundle(*(reading(hour, total=100 * hour) for hour in range(2 * COPIED_FROM)))])
+    again = range(COPIED_FROM, 4 * COPIED_FROM)
+    changed = await keep(desk, [bundle(*(reading(hour, total=100 * hour) for hour in again))])
+    assert changed == 2 * COPIED_FROM
+    assert await totals(ledger) == list(range(4 * COPIED_FROM))
+    assert await statuses(engine) == {"COMPLETED": 4 * COPIED_FROM}
+
+
 async def test_of_two_values_for_one_instant_the_later_received_wins(desk: Desk, ledger: SqlLedger) -> None:
     await keep(desk, [bundle(reading(0, received=9, total=150))])
     await keep(desk, [bundle(reading(0, received=3, total=100))])

@@ -133,8 +133,12 @@ class LedgerUnit(Protocol):
         """Rows of [start, end), oldest first, at most `limit`."""
         ...
 
-    async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
-        """Insert or replace rows."""
+    async def add_rows(self, point: str, rows: Sequence[Row]) -> None:
+        """Insert rows of instants that have none."""
+        ...
+
+    async def replace_rows(self, point: str, rows: Sequence[Row]) -> None:
+        """Put rows in the place of those of the same instants."""
         ...
 
     async def save_heads(self, heads: dict[str, Head]) -> None:

@@ -25,6 +25,7 @@ from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.domain.telemetry import (
     RawEntry,
+    RawOrder,
     RawQuery,
     RejectedEntry,
     RejectedQuery,
@@ -44,7 +45,9 @@ class SqlLedger:
         self._engine = engine
 
     async def raw(self, scope: Scope, query: RawQuery, after: Cursor | None, limit: int) -> list[RawEntry]:
-        view, time = ledger_raw.c, ledger_raw.c[query.order.value]
+        view = ledger_raw.c
+        # Ids begin with the receipt, and their index serves this order.
+        time = view.measured_at if query.order is RawOrder.MEASURED else None
         wanted = [
             SCOPES["raw"](scope),
             view.point == query.point if query.point is not None else None,
@@ -165,15 +168,17 @@ class SqlLedger:
         self,
         view: sa.TableClause,
         wanted: Sequence[sa.ColumnElement[bool] | None],
-        time: sa.ColumnClause[datetime],
+        time: sa.ColumnClause[datetime] | None,
         after: Cursor | None,
         limit: int,
     ) -> Sequence[Row]:
-        """The next `limit` rows, newest first by `time`, of those that meet every condition given."""
+        """The next `limit` rows, last first by `time` and id, of those that meet every condition given."""
         query = sa.select(view).where(*(condition for condition in wanted if condition is not None))
         if after is not None:
-            query = query.where(sa.or_(time < after.at, sa.and_(time == after.at, view.c.id < after.id)))
-        return await ask(self._engine, query.order_by(time.desc(), view.c.id.desc()).limit(limit))
+            before = view.c.id < after.id
+            query = query.where(before if time is None else sa.or_(time < after.at, sa.and_(time == after.at, before)))
+        order = [] if time is None else [time.desc()]
+        return await ask(self._engine, query.order_by(*order, view.c.id.desc()).limit(limit))
 
 
 def _between(

@@ -13,6 +13,7 @@ from caudal.processor.adapters.execution import PostgresExecution, RememberedHea
 from caudal.processor.adapters.outboxes import PostgresOutbox, SqliteOutbox
 from caudal.processor.adapters.sql_unit import SqlLedgerUnit
 from caudal.processor.adapters.tables import RAW, ROWS, WINDOW_ROWS
+from caudal.processor.domain.ledger import received_from
 from caudal.processor.ports import LedgerUnit, Outbox, Sink
 
 _IN_LEDGER = (RawStatus.COMPLETED, RawStatus.SKIPPED)
@@ -70,7 +71,7 @@ class SqlLedger:
 
     async def purge_raw(self, received_before: datetime) -> int:
         """Forget old raw readings that stand in the ledger, and the payloads of those that don't."""
-        old = RAW.c.received_at < received_before
+        old = and_(RAW.c.id < received_from(received_before), RAW.c.received_at < received_before)
         done = select(RAW.c.id).where(and_(old, RAW.c.status.in_(_IN_LEDGER))).limit(PURGED_AT_ONCE)
         gone = 0
         while True:

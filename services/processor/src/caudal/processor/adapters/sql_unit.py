@@ -31,6 +31,7 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.raw: list[tuple[Any, ...]] = []
+        self.new_rows: dict[tuple[str, datetime], tuple[Any, ...]] = {}
         self.rows: dict[tuple[str, datetime], tuple[Any, ...]] = {}
         self.heads: dict[str, tuple[Any, ...]] = {}
         self.told: dict[Sink, list[Entry]] = {sink: [] for sink in Sink}
@@ -39,6 +40,7 @@ class _Gathered:
         """By the name of the statement that inserts them."""
         return {
             "add_raw": self.raw,
+            "add_rows": list(self.new_rows.values()),
             "put_rows": list(self.rows.values()),
             "put_heads": list(self.heads.values()),
             "enqueue": [
@@ -103,9 +105,16 @@ class SqlLedgerUnit:
         found = await self._connection.execute(wanted.order_by(ROWS.c.measured_at).limit(limit))
         return [mapping.row_from(columns) for columns in found.mappings()]
 
-    async def save_rows(self, point: str, rows: Sequence[Row]) -> None:
-        """Insert or replace rows."""
-        self._gathered.rows |= {(point, row.at): mapping.row_columns(point, row) for row in rows}
+    async def add_rows(self, point: str, rows: Sequence[Row]) -> None:
+        """Insert rows of instants that have none."""
+        self._gathered.new_rows |= {(point, row.at): mapping.row_columns(point, row) for row in rows}
+
+    async def replace_rows(self, point: str, rows: Sequence[Row]) -> None:
+        """Put rows in the place of those of the same instants."""
+        for row in rows:
+            gathered = self._gathered
+            into = gathered.new_rows if (point, row.at) in gathered.new_rows else gathered.rows
+            into[point, row.at] = mapping.row_columns(point, row)
 
     async def save_heads(self, heads: dict[str, Head]) -> None:
         """Where the ledger of each of these points ends now."""

@@ -30,8 +30,13 @@ Tuples = Sequence[tuple[Any, ...]]
 class BulkInsert:
     """How rows go into one table."""
 
-    def __init__(self, table: Table, conflict: str, *, without: str | None = None) -> None:
+    def __init__(
+        self, table: Table, conflict: str, *, without: str | None = None, are_mostly_new: bool = False
+    ) -> None:
+        """`are_mostly_new`: it is rare that any of the rows is there already."""
         columns = [column for column in table.c if column.name != without]
+        self._table = table.name
+        self._are_mostly_new = are_mostly_new
         self._names = [column.name for column in columns]
         self._into = f"insert into {table.name} ({', '.join(self._names)})"
         self._conflict = conflict
@@ -64,10 +69,22 @@ class BulkInsert:
         return [_json.encode([dict(zip(self._names, row, strict=True)) for row in rows]).decode()]
 
     async def copy(self, driver: asyncpg.Connection, rows: Tuples) -> None:
-        """Insert many rows by way of a temporary table."""
+        """Insert many rows within a transaction: straight into the table, or by way of a temporary one."""
+        if self._are_mostly_new and await self._copy_new(driver, rows):
+            return
         await driver.execute(self._stage)
         await driver.copy_records_to_table(self._staged, records=rows, columns=self._names)
         await driver.execute(f"{self._into} select * from {self._staged} {self._conflict}")
+
+    async def _copy_new(self, driver: asyncpg.Connection, rows: Tuples) -> bool:
+        """Copy rows into the table; whether all are new. If not, none is inserted."""
+        await driver.execute("savepoint before_copy")
+        try:
+            await driver.copy_records_to_table(self._table, records=rows, columns=self._names)
+        except asyncpg.UniqueViolationError:
+            await driver.execute("rollback to savepoint before_copy")
+            return False
+        return True
 
     def sqlite(self) -> str:
         """The statement for one row."""
@@ -89,7 +106,8 @@ def _replace(table: Table, where: str = "") -> str:
 _NEWER = f"where (excluded.received_at, excluded.raw_id) > ({WINDOW_ROWS.name}.received_at, {WINDOW_ROWS.name}.raw_id)"
 
 INSERTS: Mapping[str, BulkInsert] = {
-    "add_raw": BulkInsert(RAW, DO_NOTHING),
+    "add_raw": BulkInsert(RAW, DO_NOTHING, are_mostly_new=True),
+    "add_rows": BulkInsert(ROWS, _replace(ROWS), are_mostly_new=True),
     "put_rows": BulkInsert(ROWS, _replace(ROWS)),
     "put_heads": BulkInsert(HEADS, _replace(HEADS)),
     "enqueue": BulkInsert(OUTBOX, "", without="id"),

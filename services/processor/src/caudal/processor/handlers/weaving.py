@@ -128,7 +128,8 @@ class Weaver:
         if not changes:
             return
         code = self._point.code
-        await self._unit.save_rows(code, [change.after for change in changes])
+        await self._unit.add_rows(code, [change.after for change in changes if change.before is None])
+        await self._unit.replace_rows(code, [change.after for change in changes if change.before is not None])
         for told in publications(self._point, changes):
             await self._unit.enqueue(Sink.BUS, Entry(messages=told.messages))
             if told.rows:
