@@ -20,13 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import msgspec
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.bus import codec, topics
-from caudal.common.bus.messages import ProcessedReadings
 from caudal.common.ports import Delivery, Outgoing, Subscription
 from caudal.common.settings import MqttSettings
 from servers.platform import Platform
@@ -58,6 +58,19 @@ class Figures:
     """Readings sent and not in the series."""
 
 
+class HeardReading(msgspec.Struct):
+    """What the bench looks at in a processed reading."""
+
+    measured_at: datetime
+
+
+class Heard(msgspec.Struct):
+    """What the bench looks at in a processed event; to read all of it would take from the CPU that is measured."""
+
+    device: str
+    readings: list[HeardReading]
+
+
 class Listener:
     """Hears processed events and notes when each instant of each device arrived."""
 
@@ -70,7 +83,7 @@ class Listener:
         """Note a batch."""
         now = time.perf_counter()
         for delivery in deliveries:
-            message = codec.decode(delivery.payload, ProcessedReadings)
+            message = codec.decode(delivery.payload, Heard)
             for reading in message.readings:
                 self.arrived[message.device, reading.measured_at] = now
         self.heard = len(self.arrived)

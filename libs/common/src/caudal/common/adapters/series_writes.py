@@ -62,14 +62,12 @@ def _reason_against(row: SeriesRow) -> str | None:
     for variable, value in row.fields.items():
         if not _is_id(variable):
             return f"the variable's code {variable[:80]!r} is no id"
-        if not _is_number(value):
+        if not (type(value) is float and math.isfinite(value)) and not _is_number(value):
             return f"{variable} is no finite number"
     return None
 
 
 def _is_number(value: object) -> bool:
-    if type(value) is float:
-        return math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

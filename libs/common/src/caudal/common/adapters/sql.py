@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, cast
@@ -179,12 +179,29 @@ class HeldConnections:
         connection = await self._engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
+        await driver.set_type_codec(
+            "timestamptz", schema="pg_catalog", encoder=_since_2000, decoder=_after_2000, format="tuple"
+        )
         return connection, driver
 
     async def aclose(self) -> None:
         """Give all connections back."""
         while self._free:
             await self._free.pop()[0].close()
+
+
+# What asyncpg does itself takes 0.6 µs for each instant instead of 0.3 (measured).
+_Y2K = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _since_2000(at: datetime) -> tuple[int]:
+    """As PostgreSQL sends it."""
+    return ((at - _Y2K) // _MICROSECOND,)
+
+
+def _after_2000(microseconds: tuple[int]) -> datetime:
+    return _Y2K + timedelta(microseconds=microseconds[0])
 
 
 @asynccontextmanager

@@ -51,6 +51,7 @@ def row_from(columns: RowMapping) -> Row:
         measured=_measured.decode(columns["measured_json"]),
         processed=_processed.decode(columns["processed_json"]),
         state=_state.decode(columns["state_json"]),
+        received_at=columns["received_at"],
     )
 
 

@@ -186,11 +186,12 @@ def _compare(plan: Plan, state: PointState, totals: _Totals, at: datetime) -> tu
     lps = _measured_value(plan.flow, totals)
     if lps is not None:
         flow = FlowSeen(at, lps, total.total_m3)
-        one_count = total.state.constants.volume_m3(1.0)
         if (
             plan.rules.flow_total_consistency
             and state.flow is not None
-            and flow_contradicts_total(state.flow, flow, plan.rules, plan.gap_s, one_count)
+            and flow_contradicts_total(
+                state.flow, flow, plan.rules, plan.gap_s, resolution_m3=total.state.constants.volume_m3(1.0)
+            )
         ):
             found.append(Flag.FLOW_TOTAL_CONSISTENCY)
     level_m = _measured_value(plan.level, totals)

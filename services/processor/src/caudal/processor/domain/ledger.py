@@ -38,16 +38,8 @@ class Row(msgspec.Struct, frozen=True):
     measured: dict[str, Measured]
     processed: dict[str, ProcessedValue]
     state: PointState
-
-    @property
-    def received_at(self) -> datetime:
-        """When the newest of its values came in."""
-        newest = None
-        for measured in self.measured.values():
-            if newest is None or measured.received_at > newest:
-                newest = measured.received_at
-        assert newest is not None, "a row has at least one value"
-        return newest
+    received_at: datetime
+    """When the newest of its values came in."""
 
 
 def digest_of(device: str, reading: RawReading) -> str:
@@ -66,17 +58,16 @@ def received_from(at: datetime) -> str:
 
 
 def measured_in(reading: RawReading, digest: str) -> dict[str, Measured]:
-    """The values that a raw reading delivers, unreadable ones included."""
-    delivered = {code: Measured(None, reading.received_at, digest) for code in reading.problems}
-    for code, value in reading.values.items():
-        delivered[code] = Measured(value, reading.received_at, digest)
-    return delivered
+    """The values that a raw reading delivers, unreadable ones included, ordered by variable."""
+    received_at = reading.received_at
+    delivered = {code: Measured(value, received_at, digest) for code, value in sorted(reading.values.items())}
+    if not reading.problems:
+        return delivered
+    return merged({code: Measured(None, received_at, digest) for code in reading.problems}, delivered)
 
 
 def merged(standing: Mapping[str, Measured], delivered: Mapping[str, Measured]) -> dict[str, Measured]:
     """Both deliveries as one, ordered by variable; the same in whatever order and however often they are merged."""
-    if not standing:
-        return dict(sorted(delivered.items())) if len(delivered) > 1 else dict(delivered)
     result = dict(standing)
     for code, candidate in delivered.items():
         present = result.get(code)

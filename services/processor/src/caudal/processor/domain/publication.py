@@ -1,7 +1,6 @@
 """What the world is told of changed rows: events on the bus, and rows for the telemetry store."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 import msgspec
 
@@ -28,10 +27,10 @@ class Publication(msgspec.Struct, frozen=True):
     rows: list[SeriesRow]
 
 
-def publications(point: Point, changes: Sequence[Change]) -> Iterator[Publication]:
-    """The visible changes as messages and rows, a bundle at a time, in the order of measurement."""
-    visible = (change for change in changes if change.is_visible)
-    while bundle := list(islice(visible, READINGS_PER_MESSAGE)):
+def publications(point: Point, visible: Sequence[Change]) -> Iterator[Publication]:
+    """Visible changes as messages and rows, a bundle at a time, in the order of measurement."""
+    for first in range(0, len(visible), READINGS_PER_MESSAGE):
+        bundle = visible[first : first + READINGS_PER_MESSAGE]
         yield Publication(
             messages=[_processed(point, bundle), *_alerts(point, bundle)],
             rows=[row for change in bundle if (row := series_row(point, change)) is not None],

@@ -5,7 +5,7 @@ in order of measurement, and may stop where its state agrees with the stored one
 follows would come out as it stands.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -87,11 +87,9 @@ class Weave:
                 last = rows[-1].at if rows else verdict.until
                 self._apply(verdict, [row.at for row in rows if verdict.suspect.since <= row.at <= last])
 
-    def fold(
-        self, at: datetime, stored: Row | None, delivered: Mapping[str, Measured], device: str, provider: str
-    ) -> Row:
+    def fold(self, at: datetime, stored: Row | None, delivered: dict[str, Measured], device: str, provider: str) -> Row:
         """Fold the instant `at`: what stands in the ledger, if anything, and what was delivered for it now."""
-        measured = merged(stored.measured, delivered) if stored else merged({}, delivered)
+        measured = merged(stored.measured, delivered) if stored else delivered
         plan = self._timeline.at(at)
         folded = step(self._state, at, {code: one.value for code, one in measured.items()}, plan)
         self._state = folded.state
@@ -104,6 +102,7 @@ class Weave:
             measured=measured,
             processed=folded.values,
             state=folded.state,
+            received_at=max([one.received_at for one in measured.values()]),
         )
         self._rows[at] = Change(stored, row)
         return row

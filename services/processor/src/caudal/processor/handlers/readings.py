@@ -55,7 +55,7 @@ async def keep(desk: Desk, bundles: Sequence[RawReadings]) -> int:
         if point is not None:
             points[point.code] = point
         into = kept if point is None else claimed[point.code]
-        into.extend(_record(bundle, reading) for reading in bundle.readings)
+        into.extend([_record(bundle, reading, point) for reading in bundle.readings])
     changed = 0
     async with desk.ledger.unit() as unit:
         heads = await unit.lock(sorted(points))
@@ -121,13 +121,15 @@ async def _judge_again(desk: Desk, unit: LedgerUnit, point: Point, rows: Sequenc
         await unit.mark([_judged(record, point.code, desk.timeline(point), standing) for record in failed])
 
 
-def _record(bundle: RawReadings, reading: RawReading) -> RawRecord:
+def _record(bundle: RawReadings, reading: RawReading, point: Point | None) -> RawRecord:
+    """A raw record as it mostly ends; what a point claims is yet to be judged."""
     return RawRecord(
         id=digest_of(bundle.device, reading),
         device=bundle.device,
         inlet=bundle.inlet,
         reading=reading,
-        status=RawStatus.PENDING,
+        status=RawStatus.COMPLETED if point else RawStatus.PENDING,
+        point=point.code if point else None,
         provider=bundle.provider,
         window=bundle.window,
         source_format=bundle.source_format,
@@ -138,7 +140,7 @@ async def _take_in(
     desk: Desk, unit: LedgerUnit, point: Point, head: Head | None, records: Sequence[RawRecord]
 ) -> tuple[int, list[RawRecord]]:
     """Fold raw readings into a point: how many rows changed, and the records with what became of each."""
-    delivered: dict[datetime, Mapping[str, Measured]] = {}
+    delivered: dict[datetime, dict[str, Measured]] = {}
     for record in records:
         if brought := measured_in(record.reading, record.id):
             at = record.reading.measured_at
@@ -161,4 +163,6 @@ def _judged(record: RawRecord, point: str, timeline: Timeline, standing: Mapping
     elif timeline.at(reading.measured_at).codes.isdisjoint(reading.values):
         status = RawStatus.FAILED
         reason = f"point {point} has no variable named {', '.join(sorted(reading.values))}"[:500]
+    if (record.point, record.status, record.reason) == (point, status, reason):
+        return record
     return msgspec.structs.replace(record, point=point, status=status, reason=reason)

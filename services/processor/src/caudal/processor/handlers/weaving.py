@@ -16,8 +16,8 @@ from caudal.processor.ports import Entry, Head, LedgerUnit, Sink
 ROWS_AT_ONCE = 500
 """Rows read, folded and written in one go; bounds memory, however far a late reading reaches."""
 
-Delivered = Mapping[datetime, Mapping[str, Measured]]
-"""What came for each instant of one point; nothing for an instant that is only folded again."""
+Delivered = Mapping[datetime, dict[str, Measured]]
+"""What came for each instant of one point, ordered by variable; nothing for an instant that is only folded again."""
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Weaver:
                 return True
         return False
 
-    def _fold(self, weave: Weave, at: datetime, stored: Row | None, delivered: Mapping[str, Measured]) -> None:
+    def _fold(self, weave: Weave, at: datetime, stored: Row | None, delivered: dict[str, Measured]) -> None:
         row = weave.fold(at, stored, delivered, self._point.device, self._point.provider or "")
         if self._head is None or at >= self._head.at:
             self._head = Head(at, weave.state)
@@ -130,9 +130,10 @@ class Weaver:
         code = self._point.code
         await self._unit.add_rows(code, [change.after for change in changes if change.before is None])
         await self._unit.replace_rows(code, [change.after for change in changes if change.before is not None])
-        for told in publications(self._point, changes):
+        visible = [change for change in changes if change.is_visible]
+        for told in publications(self._point, visible):
             await self._unit.enqueue(Sink.BUS, Entry(messages=told.messages))
             if told.rows:
                 await self._unit.enqueue(Sink.STORE, Entry(rows=told.rows))
                 await self._unit.enqueue(Sink.RECORDS, Entry(rows=told.rows))
-        self._woven.changed += sum(change.is_visible for change in changes)
+        self._woven.changed += len(visible)

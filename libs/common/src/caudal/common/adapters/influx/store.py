@@ -72,15 +72,14 @@ class InfluxStore:
         good = admitted(rows, refusals)
         cutoff = archived_before(self._clock.now(), self._retention)
         erasures, left = settled(good)
-        archived = sum(row.at < cutoff for row in good)
+        archived = sum([row.at < cutoff for row in good])
+        old, recent = _parted(left, cutoff)
         async with self._ready(), self._writing:
             await self._pay(refusals)
             await self._erase(erasures, refusals)
             before = refusals.count
-            await self._put(self._archive, [row for row in left if row.at < cutoff and row.fields], refusals)
-            archived += await self._put(
-                self._bucket, [row for row in left if row.at >= cutoff and row.fields], refusals
-            )
+            await self._put(self._archive, old, refusals)
+            archived += await self._put(self._bucket, recent, refusals)
         return refusals.settle(WriteReport(len(good) - (refusals.count - before), archived))
 
     async def _put(self, bucket: str, rows: Sequence[SeriesRow], refusals: Refusals) -> int:
@@ -189,6 +188,16 @@ class InfluxStore:
 
     async def ping(self) -> None:
         await self._http.ping()
+
+
+def _parted(rows: Sequence[SeriesRow], cutoff: datetime) -> tuple[list[SeriesRow], list[SeriesRow]]:
+    """Rows that have fields: those before `cutoff`, and the others."""
+    old: list[SeriesRow] = []
+    recent: list[SeriesRow] = []
+    for row in rows:
+        if row.fields:
+            (old if row.at < cutoff else recent).append(row)
+    return old, recent
 
 
 def _rows(point: str, table: Series[Cells]) -> Iterator[SeriesRow]:
