@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -83,11 +84,11 @@ class TestMultipart:
 class TestWindowFolder:
     async def test_two_uploads_of_one_name_are_two_files(self, tmp_path: Path) -> None:
         folder = WindowFolder(tmp_path, 0)
-        first, _, _ = await folder.save("a.csv", stream(b"ts", b",id\n"), NOW)
-        second, kind, size = await folder.save("a.csv", stream(b"ts"), NOW)
-        assert first != second
-        assert first.read_bytes() == b"ts,id\n"
-        assert (kind, size) == ("csv", 2)
+        first = await folder.save("a.csv", stream(b"ts", b",id\n"), NOW)
+        second = await folder.save("a.csv", stream(b"ts"), NOW)
+        assert first.path != second.path
+        assert first.path.read_bytes() == b"ts,id\n"
+        assert (second.format, second.size, second.digest) == ("csv", 2, hashlib.sha256(b"ts").digest())
 
     async def test_upload_that_breaks_off_leaves_nothing(self, tmp_path: Path) -> None:
         async def broken() -> AsyncIterator[bytes]:

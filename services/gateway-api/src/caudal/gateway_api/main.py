@@ -163,6 +163,7 @@ def furnish(
         uploads=SqlUploads(engine),
         ledger=ledger,
         orders=orders,
+        once=once,
         clock=clock,
         run_wait_s=settings.window_wait_s,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import hashlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from uuid import uuid4
 from caudal.common.domain.errors import InvalidInput
 from caudal.gateway_api.domain.errors import OutOfSpace
 from caudal.gateway_api.domain.uploads import format_of, safe_name
+from caudal.gateway_api.ports import SavedFile
 
 HEAD_BYTES = 4096
 """How much of a file tells what it is."""
@@ -35,28 +37,32 @@ class WindowFolder:
         self._folder = folder.resolve()
         self._min_free_bytes = min_free_bytes
 
-    async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> tuple[Path, str, int]:
+    async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> SavedFile:
         path = self._folder / f"{at:{_SAVED_AT}}-{uuid4().hex[:8]}-{safe_name(name)}"
         draft = path.with_name(f".{path.name}")
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            kind, size = await self._write_chunks(draft, chunks)
+            kind, size, digest = await self._write_chunks(draft, chunks)
             await asyncio.to_thread(os.replace, draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        return path, kind, size
+        return SavedFile(path=path, format=kind, size=size, digest=digest)
 
-    async def _write_chunks(self, draft: Path, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
-        kind, size = "", 0
+    async def _write_chunks(self, draft: Path, chunks: AsyncIterator[bytes]) -> tuple[str, int, bytes]:
+        kind, size, digest = "", 0, hashlib.sha256()
         with draft.open("xb") as file:
             async for block in _gathered(chunks):
                 kind = kind or format_of(block[:HEAD_BYTES])
                 await asyncio.to_thread(self._check_space)
                 await asyncio.to_thread(file.write, block)
+                await asyncio.to_thread(digest.update, block)
                 size += len(block)
             kind = kind or format_of(b"")
             await asyncio.to_thread(_to_disk, file)
-        return kind, size
+        return kind, size, digest.digest()
+
+    async def discard(self, saved: SavedFile) -> None:
+        await asyncio.to_thread(saved.path.unlink, missing_ok=True)
 
     def _check_space(self) -> None:
         if shutil.disk_usage(self._folder).free < self._min_free_bytes:

@@ -89,6 +89,6 @@ async def _if_match(if_match: IfMatchHeader = None) -> Expected:
 
 
 Creating = Annotated[Creation, Depends(_creation)]
-"""For the signature of a POST that makes something."""
+"""For the signature of a POST that makes or orders something."""
 IfMatch = Annotated[Expected, Depends(_if_match)]
 """For the signature of what changes or deletes something."""

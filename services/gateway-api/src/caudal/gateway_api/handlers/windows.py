@@ -14,9 +14,11 @@ from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.domain.cells import number_cell, text_cell
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
 from caudal.gateway_api.domain.telemetry import OrderedCommand, WindowRow
+from caudal.gateway_api.handlers.once import OnceDesk, once
 from caudal.gateway_api.handlers.orders import OrderDesk, new_order, send
-from caudal.gateway_api.ports import Ledger, Upload, Uploads, WindowFiles
+from caudal.gateway_api.ports import Ledger, SavedFile, Upload, Uploads, WindowFiles
 
 FIXED_COLUMNS = ("ts", "id", "__src_format")
 """Of `processed_window.csv`, before one per variable."""
@@ -36,6 +38,7 @@ class WindowDesk:
     uploads: Uploads
     ledger: Ledger
     orders: OrderDesk
+    once: OnceDesk
     clock: Clock
     run_wait_s: float
     """How long an answer waits for the loader's."""
@@ -43,18 +46,41 @@ class WindowDesk:
     """None: nothing was flushed since the start."""
 
 
-async def save_upload(desk: WindowDesk, caller: Caller, name: str, chunks: AsyncIterator[bytes]) -> Upload:
-    """Keep a file that was handed in.
+async def save_upload(
+    desk: WindowDesk, caller: Caller, name: str, chunks: AsyncIterator[bytes], key: str | None = None
+) -> str:
+    """Keep a file that was handed in; its path. With an Idempotency-Key the same file is kept once.
 
     Raises:
-        InvalidInput: it is neither CSV nor Parquet.
+        InvalidInput: it is neither CSV nor Parquet, or the key came with another file before.
         OutOfSpace: the disk is too full.
     """
-    now = desk.clock.now()
-    path, kind, size = await desk.files.save(name, chunks, now)
-    upload = Upload(path=str(path), format=kind, size=size, uploaded_by=caller.name, uploaded_at=now)
-    await desk.uploads.add(upload)
-    return upload
+    saved = await desk.files.save(name, chunks, desk.clock.now())
+
+    async def keep(_id: str = "") -> str:
+        upload = Upload(
+            path=str(saved.path),
+            format=saved.format,
+            size=saved.size,
+            uploaded_by=caller.name,
+            uploaded_at=desk.clock.now(),
+        )
+        await desk.uploads.add(upload)
+        return upload.path
+
+    kept = None
+    try:
+        # What is in a file is known only when it is here.
+        kept = await keep() if key is None else await once(desk.once, _attempt(caller, key, name, saved), keep)
+    finally:
+        if kept != str(saved.path):
+            await desk.files.discard(saved)
+    return kept
+
+
+def _attempt(caller: Caller, key: str, name: str, saved: SavedFile) -> Attempt:
+    digest = digest_of(b"upload", name.encode("utf-8", "replace"), saved.digest)
+    return Attempt(owner=f"user/{caller.user}", key=checked_key(key), digest=digest)
 
 
 async def run_window(

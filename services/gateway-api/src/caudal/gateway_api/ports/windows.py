@@ -21,6 +21,19 @@ class Upload:
     uploaded_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFile:
+    """A file that lies in the folder."""
+
+    path: Path
+    format: str
+    """csv or parquet."""
+    size: int
+    """Bytes."""
+    digest: bytes
+    """SHA-256 of what is in it."""
+
+
 class Uploads(Protocol):
     """What was handed in."""
 
@@ -40,13 +53,17 @@ class Uploads(Protocol):
 class WindowFiles(Protocol):
     """The folder of batch windows, which ingest sees too."""
 
-    async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> tuple[Path, str, int]:
-        """Keep a file under a name of our own made from `name`: its path, its format and its size.
+    async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> SavedFile:
+        """Keep a file under a name of our own made from `name`.
 
         Raises:
             InvalidInput: it is neither CSV nor Parquet.
             OutOfSpace: the disk is too full.
         """
+        ...
+
+    async def discard(self, saved: SavedFile) -> None:
+        """Delete a file that was just saved."""
         ...
 
     def resolve(self, path: str) -> tuple[Path, str, str]:

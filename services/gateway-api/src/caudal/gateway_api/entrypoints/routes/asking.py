@@ -10,6 +10,7 @@ from caudal.gateway_api.domain.polling import PointSourceStatus, ProviderStatus
 from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin, ProviderReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.once import Creating
 from caudal.gateway_api.entrypoints.schemas.asking import PollAnswer, Preset, TrialAnswer, TrialBody
 from caudal.gateway_api.entrypoints.schemas.common import Id
 from caudal.gateway_api.handlers.asking import (
@@ -60,17 +61,27 @@ async def list_point_credentials(door: TheDoor, caller: ProviderAdmin, code: Id)
     response_model=TrialAnswer,
     responses={202: {"model": TrialAnswer, "description": "It has not answered yet"}},
 )
-async def try_out_provider(door: TheDoor, caller: ProviderAdmin, code: Id, body: TrialBody | None = None) -> Response:
+async def try_out_provider(
+    door: TheDoor, caller: ProviderAdmin, create: Creating, code: Id, body: TrialBody | None = None
+) -> Response:
     """Ask a provider for the latest values of a point; shows what it says and what becomes of it, hands nothing on."""
     params: dict[str, Any] = body.model_dump(exclude_none=True) if body else {}
-    order = done_or_under_way(await try_provider(door.asking, caller, code, params))
-    if order.finished_at is None:
-        return answer({"order": order.id, "outcome": "under_way"}, 202)
-    return answer({"order": order.id, **order.detail})
+
+    async def make() -> Response:
+        order = done_or_under_way(await try_provider(door.asking, caller, code, params))
+        if order.finished_at is None:
+            return answer({"order": order.id, "outcome": "under_way"}, 202)
+        return answer({"order": order.id, **order.detail})
+
+    return await create(make)
 
 
 @asking.post("/api/providers/{code}/poll", status_code=202, response_model=PollAnswer)
-async def poll_provider_now(door: TheDoor, caller: ProviderAdmin, code: Id) -> Response:
+async def poll_provider_now(door: TheDoor, caller: ProviderAdmin, create: Creating, code: Id) -> Response:
     """Have a provider asked for all its points now, due or not; its status and theirs show how it goes."""
-    order = done_or_under_way(await poll_provider(door.asking, caller, code))
-    return answer({"order": order.id, "outcome": order.detail.get("outcome", "under_way")}, 202)
+
+    async def make() -> Response:
+        order = done_or_under_way(await poll_provider(door.asking, caller, code))
+        return answer({"order": order.id, "outcome": order.detail.get("outcome", "under_way")}, 202)
+
+    return await create(make)

@@ -14,7 +14,7 @@ from caudal.gateway_api.entrypoints.access import Importer
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.multipart import FilePart
-from caudal.gateway_api.entrypoints.once import Creating
+from caudal.gateway_api.entrypoints.once import Creating, IdempotencyKey
 from caudal.gateway_api.entrypoints.routes.windows import FILE, UPLOADING, window_answer
 from caudal.gateway_api.entrypoints.schemas.imports import ImportBody
 from caudal.gateway_api.entrypoints.schemas.windows import RunAnswer, UploadAnswer
@@ -29,11 +29,13 @@ DryRun = Annotated[bool, Query(description="Only tell what would be done.")]
 
 
 @imports.post("/api/import/upload", response_model=UploadAnswer, openapi_extra=FILE, responses=UPLOADING)
-async def upload_import(door: TheDoor, request: Request, caller: Importer) -> Response:
+async def upload_import(
+    door: TheDoor, request: Request, caller: Importer, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Keep a CSV, Parquet or JSON file, to be imported."""
     part = await FilePart(request).opened()
-    kept = await save_upload(door.windows, caller, part.name, part.chunks())
-    return answer(UploadAnswer(True, kept.path))
+    path = await save_upload(door.windows, caller, part.name, part.chunks(), idempotency_key)
+    return answer(UploadAnswer(True, path))
 
 
 @imports.post(

@@ -24,6 +24,7 @@ from caudal.gateway_api.entrypoints.access import TelemetryOperator, TelemetryRe
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
+from caudal.gateway_api.entrypoints.once import Creating
 from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Listed, Stretch, Text
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer, ProcessBody
 from caudal.gateway_api.handlers import telemetry as handlers
@@ -104,9 +105,13 @@ async def get_rejected(door: TheDoor, caller: TelemetryReader, entry: EntryId) -
     response_model=OrderAnswer,
     responses={202: {"model": OrderAnswer, "description": "Published; not marked as replayed yet"}},
 )
-async def replay_rejected(door: TheDoor, caller: TelemetryOperator, entry: EntryId) -> Response:
+async def replay_rejected(door: TheDoor, caller: TelemetryOperator, create: Creating, entry: EntryId) -> Response:
     """Read a payload again, after what kept it from being read was put right."""
-    return ordered(done_or_under_way(await handlers.replay(door.telemetry, caller, entry)))
+
+    async def make() -> Response:
+        return ordered(done_or_under_way(await handlers.replay(door.telemetry, caller, entry)))
+
+    return await create(make)
 
 
 @readings.get("/api/telemetry/unclaimed/", response_model=Listed[Unclaimed], responses=AS_FILE)
@@ -128,10 +133,14 @@ async def summarize(door: TheDoor, caller: TelemetryReader, point: Annotated[Id,
     response_model=OrderAnswer,
     responses={202: {"model": OrderAnswer, "description": "Still at it; ask again with the id"}},
 )
-async def process_again(door: TheDoor, caller: TelemetryOperator, body: ProcessBody) -> Response:
-    """Fold a point's readings again under its present configuration."""
-    order = await handlers.process(door.telemetry, caller, body.point, body.start, body.end)
-    return ordered(done_or_under_way(order))
+async def process_again(door: TheDoor, caller: TelemetryOperator, create: Creating, body: ProcessBody) -> Response:
+    """Fold a point's readings again under its configuration; what comes out differently is published as amended."""
+
+    async def make() -> Response:
+        order = await handlers.process(door.telemetry, caller, body.point, body.start, body.end)
+        return ordered(done_or_under_way(order))
+
+    return await create(make)
 
 
 @readings.get("/api/telemetry/process/{order}", response_model=OrderAnswer)

@@ -100,6 +100,10 @@ def _line(record: GroupRecord) -> SimpleNamespace:
     response_model=OrderAnswer,
     responses={202: {"model": OrderAnswer, "description": "Still at it; ask `/api/telemetry/process/{order}`"}},
 )
-async def recompute_records(door: TheDoor, caller: SchemaEditor, code: Id) -> Response:
+async def recompute_records(door: TheDoor, caller: SchemaEditor, creating: Creating, code: Id) -> Response:
     """Compute all records of a schema again."""
-    return ordered(done_or_under_way(await recompute(door.schemas, caller, code)))
+
+    async def make() -> Response:
+        return ordered(done_or_under_way(await recompute(door.schemas, caller, code)))
+
+    return await creating(make)

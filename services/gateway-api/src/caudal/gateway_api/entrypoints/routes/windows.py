@@ -11,6 +11,7 @@ from caudal.gateway_api.entrypoints.access import WindowRunner
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.multipart import FilePart
+from caudal.gateway_api.entrypoints.once import Creating, IdempotencyKey
 from caudal.gateway_api.entrypoints.routes.readings import ordered
 from caudal.gateway_api.entrypoints.schemas.common import Id, Problem
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer
@@ -43,11 +44,13 @@ UPLOADING: dict[int | str, dict[str, Any]] = {
 
 
 @windows.post("/api/upload_csv", response_model=UploadAnswer, openapi_extra=FILE, responses=UPLOADING)
-async def upload_csv(door: TheDoor, request: Request, caller: WindowRunner) -> Response:
+async def upload_csv(
+    door: TheDoor, request: Request, caller: WindowRunner, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Keep a CSV or Parquet file, to be run as a batch window."""
     part = await FilePart(request).opened()
-    kept = await save_upload(door.windows, caller, part.name, part.chunks())
-    return answer(UploadAnswer(True, kept.path))
+    path = await save_upload(door.windows, caller, part.name, part.chunks(), idempotency_key)
+    return answer(UploadAnswer(True, path))
 
 
 @windows.post(
@@ -55,15 +58,18 @@ async def upload_csv(door: TheDoor, request: Request, caller: WindowRunner) -> R
     response_model=RunAnswer,
     responses={202: {"model": RunAnswer, "description": "The loader is still at it"}},
 )
-async def run(door: TheDoor, caller: WindowRunner, body: RunBody | None = None) -> Response:
+async def run(door: TheDoor, caller: WindowRunner, create: Creating, body: RunBody | None = None) -> Response:
     """Run an uploaded file as a batch window: each row goes over the bus like any other reading.
 
     The whole report of the loader stands where `Location` says.
     """
     asked = body or RunBody()
     refuse_unprintable(asked.options, "options")
-    order, path = await run_window(door.windows, caller, asked.path, asked.options)
-    return window_answer(order, path)
+
+    async def make() -> Response:
+        return window_answer(*await run_window(door.windows, caller, asked.path, asked.options))
+
+    return await create(make)
 
 
 def window_answer(order: OrderedCommand, path: str, room: str = "/api/windows") -> Response:
