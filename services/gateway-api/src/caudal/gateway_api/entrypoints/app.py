@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -11,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from caudal.gateway_api.entrypoints import errors
 from caudal.gateway_api.entrypoints.door import Door
+from caudal.gateway_api.entrypoints.examples import add_examples
 from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, Numbered, Paced, SafeHeaders
 from caudal.gateway_api.entrypoints.routes.api_keys import api_keys
 from caudal.gateway_api.entrypoints.routes.asking import asking
@@ -75,9 +77,17 @@ class Bounds:
     """Addresses whose X-Forwarded-For is believed."""
 
 
+class Documented(FastAPI):
+    """An application whose document has an example of every body and every answer."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return add_examples(super().openapi())
+
+
 def create_app(door: Door | None, bounds: Bounds, registry: CollectorRegistry) -> FastAPI:
     """The application; without a door it only tells its documentation."""
-    app = FastAPI(
+    app = Documented(
         title="Caudal",
         version=version("caudal-gateway-api"),
         description=DESCRIPTION,
