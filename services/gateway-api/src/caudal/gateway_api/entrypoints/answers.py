@@ -7,23 +7,26 @@ import msgspec
 from fastapi import APIRouter, Response
 
 from caudal.gateway_api.domain.versions import version_of
-from caudal.gateway_api.entrypoints.schemas.common import Problem
+from caudal.gateway_api.entrypoints.late_route import LateRoute
+
+_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+"""Named and not given as a model: FastAPI would build one for each of these answers of each route, at every start."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "Nobody known is asking"},
-    403: {"model": Problem, "description": "The caller may not"},
-    404: {"model": Problem, "description": "There is no such thing"},
-    409: {"model": Problem, "description": "It contradicts what is there; the answer says why"},
-    412: {"model": Problem, "description": "It has changed since the caller read it"},
-    422: {"model": Problem, "description": "A field cannot be used; the answer names it"},
-    503: {"model": Problem, "description": "Something we need is away; try again after Retry-After"},
+    401: {"description": "Nobody known is asking", "content": _PROBLEM},
+    403: {"description": "The caller may not", "content": _PROBLEM},
+    404: {"description": "There is no such thing", "content": _PROBLEM},
+    409: {"description": "It contradicts what is there; the answer says why", "content": _PROBLEM},
+    412: {"description": "It has changed since the caller read it", "content": _PROBLEM},
+    422: {"description": "A field cannot be used; the answer names it", "content": _PROBLEM},
+    503: {"description": "Something we need is away; try again after Retry-After", "content": _PROBLEM},
 }
 """What any route may answer besides."""
 
 
 def room(tag: str) -> APIRouter:
     """A router for one room of the API."""
-    return APIRouter(tags=[tag], responses=PROBLEMS)
+    return APIRouter(tags=[tag], responses=PROBLEMS, route_class=LateRoute)
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import ConfigDict, Field, RootModel, SecretStr
 
 from caudal.common.domain.catalog import (
     Counter,
@@ -178,7 +178,7 @@ class PointPatch(Body):
         plain = {name: value for name, value in _plain(point).items() if name not in ("variables", "earlier")}
         if plain["status"] == PointStatus.OFFLINE and "status" not in self.model_fields_set:
             plain["status"] = PointStatus.ACTIVE
-        changed = validated(_point, merged(plain, _set(self), whole=("mapping", "source"))).point()
+        changed = validated(PointBody, merged(plain, _set(self), whole=("mapping", "source"))).point()
         status = changed.status if "status" in self.model_fields_set else point.status
         return replace(changed, status=status, variables=point.variables)
 
@@ -275,7 +275,7 @@ class VariablePatch(Body):
         Raises:
             InvalidInput: a field cannot be used.
         """
-        return validated(_variable, merged(_plain(variable), _set(self)))
+        return validated(_WholeVariable, merged(_plain(variable), _set(self))).root
 
 
 class ProviderBody(Body):
@@ -369,7 +369,7 @@ class ProviderPatch(Body):
             InvalidInput: a field cannot be used.
         """
         changed = merged(_plain(provider), _set(self), whole=("connection", "authentication", "mapping"))
-        return validated(_provider, changed).provider()
+        return validated(ProviderBody, changed).provider()
 
 
 class KeyBody(Body):
@@ -380,9 +380,10 @@ class KeyBody(Body):
     label: Text = ""
 
 
-_point: TypeAdapter[PointBody] = TypeAdapter(PointBody)
-_variable: TypeAdapter[Variable] = TypeAdapter(VariableBody)
-_provider: TypeAdapter[ProviderBody] = TypeAdapter(ProviderBody)
+class _WholeVariable(RootModel[VariableBody]):
+    """A variable alone, to be judged like one in a body."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 def _plain(entry: Point | Variable | Provider) -> dict[str, Any]:

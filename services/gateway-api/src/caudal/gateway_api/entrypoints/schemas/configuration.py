@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 
 from caudal.common.domain.catalog import MeterSwap, Point, PointSource, PointStatus, PointType, Rules, Variable
 from caudal.gateway_api.domain.merging import merged
@@ -30,7 +30,7 @@ from caudal.gateway_api.handlers.folds import Fold
 class FoldBody(Shown):
     """Readings that are not what they would be under the present configuration."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     start: Annotated[datetime | None, Field(alias="from")]
     """null: from the first one on."""
@@ -186,7 +186,7 @@ class VersionPatch(Body):
             point = replace(point, sampling_minutes=self.sampling_minutes)
         if "rules" in given:
             rules = merged(msgspec.to_builtins(point.rules), self.rules) if self.rules is not None else {}
-            point = replace(point, rules=validated(_judging, {"rules": rules}).rules)
+            point = replace(point, rules=validated(_Judging, {"rules": rules}).rules)
         return point
 
 
@@ -194,9 +194,6 @@ class _Judging(Body):
     """Rules under their name, so that errors name them."""
 
     rules: RulesBody
-
-
-_judging: TypeAdapter[_Judging] = TypeAdapter(_Judging)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from caudal.common.ports import Function
 from caudal.gateway_api.domain.telemetry import CommandState
-from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Instant
+from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Instant, Shown
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class PushAnswer:
     """The same for the same Idempotency-Key."""
 
 
-class SpanAnswer(BaseModel):
+class SpanAnswer(Shown):
     """A part of the time asked for."""
 
     start: Annotated[datetime, Field(alias="from")]
     end: Annotated[datetime, Field(alias="to")]
 
 
-class SampleAnswer(BaseModel):
+class SampleAnswer(Shown):
     """Values at one instant, or over the interval that begins there."""
 
     at: datetime
@@ -35,10 +35,8 @@ class SampleAnswer(BaseModel):
     """Only with `flags=true`: variable to why its value deserves a second look."""
 
 
-class SeriesAnswer(BaseModel):
+class SeriesAnswer(Shown):
     """Stored values of a point."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     point: str
     variables: dict[str, str]

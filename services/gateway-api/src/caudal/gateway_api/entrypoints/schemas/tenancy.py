@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from uuid import uuid4
 
 import msgspec
-from pydantic import ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import ConfigDict, Field, SecretStr
 
 from caudal.gateway_api.domain.merging import merged
 from caudal.gateway_api.domain.permissions import Permission
@@ -177,7 +177,7 @@ class Patch(Body):
         fields = whole.model_fields.keys() - {"password"}
         plain = {name: value for name, value in msgspec.to_builtins(record).items() if name in fields}
         changes = {name: getattr(self, name) for name in self.model_fields_set}
-        body = validated(TypeAdapter(whole), merged(plain, msgspec.to_builtins(changes)))
+        body = validated(whole, merged(plain, msgspec.to_builtins(changes)))
         kept = {name: getattr(body, name) for name in fields}
         return replace(record, **kept, updated_at=now)  # type: ignore[type-var]
 
