@@ -11,7 +11,8 @@ from arq import Retry, create_pool
 from arq.connections import ArqRedis, RedisSettings
 
 from caudal.common.domain.errors import Transient
-from caudal.ingest.entrypoints.poll import QUEUE, Queue, ring
+from caudal.ingest.entrypoints.poll import ring
+from caudal.ingest.entrypoints.queue import QUEUE, Queue
 from caudal.ingest.handlers.polling import Round
 from servers.process import free_port
 from servers.redis import Redis

@@ -27,7 +27,8 @@ from caudal.gateway_api.domain.permissions import Caller, Scope
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.entrypoints.middleware import EitherSlash
 from caudal.gateway_api.entrypoints.multipart import FilePart
-from caudal.gateway_api.entrypoints.representations import as_csv, as_parquet
+from caudal.gateway_api.entrypoints.parquet_series import as_parquet
+from caudal.gateway_api.entrypoints.representations import as_csv
 from caudal.gateway_api.handlers.orders import OrderDesk, new_order, send, take_answer
 from caudal.gateway_api.handlers.outbox import OutboxRelay
 from caudal.gateway_api.settings import GatewaySettings

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.clock import SystemClock
@@ -25,7 +25,6 @@ from caudal.gateway_api.adapters.import_sheets import ImportSheets
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.rates import SlidingRates
-from caudal.gateway_api.adapters.redis_attempts import AttemptsWherePossible, RedisLoginAttempts, open_redis
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
 from caudal.gateway_api.adapters.sql_checks import SqlAuditChain, migrations, missing_tables
@@ -77,6 +76,9 @@ from caudal.gateway_api.handlers.windows import WindowDesk
 from caudal.gateway_api.ports import LoginAttempts
 from caudal.gateway_api.settings import GatewaySettings
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 NAME = "gateway-api"
 VERSION_TABLE = "alembic_version_gateway_api"
 
@@ -116,7 +118,7 @@ async def build(service: Service) -> None:
     service.part("store", check=store.ping, stop=stack.aclose)
     bus = MqttBus(MqttSettings(), NAME, metrics=service.bus_metrics)
 
-    redis = open_redis(settings.redis_url.get_secret_value())
+    redis = redis_of(settings)
     if redis is not None:
         # Not asked whether it is well: we go on without it.
         service.part("redis", stop=redis.aclose)
@@ -146,7 +148,7 @@ def furnish(
     store: TelemetryStore,
     publisher: Publisher,
     clock: Clock,
-    redis: Redis | None = None,
+    redis: "Redis | None" = None,
 ) -> House:
     """Adapters and handlers, put together."""
     catalog, ledger = SqlCatalogStore(engine), SqlLedger(engine)
@@ -186,7 +188,7 @@ def furnish(
 
 
 def identity_of(
-    settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock, redis: Redis | None = None
+    settings: GatewaySettings, data_dir: Path, engine: AsyncEngine, clock: Clock, redis: "Redis | None" = None
 ) -> Identity:
     """Users, tokens and keys, put together."""
     given = settings.signing_key.get_secret_value() if settings.signing_key else ""
@@ -205,10 +207,25 @@ def identity_of(
     )
 
 
-def attempts_of(redis: Redis | None, engine: AsyncEngine) -> LoginAttempts:
+def redis_of(settings: GatewaySettings) -> "Redis | None":
+    """Redis with timeouts on everything; the caller closes it. None: there is none."""
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return None
+    # Imported where there is one, here and below: it takes as long to load as our own code.
+    from caudal.gateway_api.adapters.redis_attempts import open_redis
+
+    return open_redis(url)
+
+
+def attempts_of(redis: "Redis | None", engine: AsyncEngine) -> LoginAttempts:
     """Where failed logins are counted."""
     kept = SqlLoginAttempts(engine)
-    return AttemptsWherePossible(RedisLoginAttempts(redis), kept) if redis is not None else kept
+    if redis is None:
+        return kept
+    from caudal.gateway_api.adapters.redis_attempts import AttemptsWherePossible, RedisLoginAttempts
+
+    return AttemptsWherePossible(RedisLoginAttempts(redis), kept)
 
 
 async def welcome(identity: Identity, settings: GatewaySettings) -> None:
@@ -251,11 +268,8 @@ async def rotate_credentials() -> int:
     Raises:
         Permanent: one of them cannot be unsealed with any of the keys; nothing was changed.
     """
-    engine = open_engine(SqlSettings())
-    try:
+    async with _database() as engine:
         return await SqlCredentials(engine, open_sealer(CredentialSettings(), ServiceSettings().data_dir)).reseal()
-    finally:
-        await engine.dispose()
 
 
 @asynccontextmanager

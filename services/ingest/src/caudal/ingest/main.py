@@ -42,7 +42,6 @@ from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
 from caudal.ingest.entrypoints import batch, poll, trying, uplink
-from caudal.ingest.entrypoints.grpc.server import GrpcServer, Place
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.asking import Asker, Reach
 from caudal.ingest.handlers.hearing import Hearing
@@ -118,8 +117,13 @@ async def build(service: Service) -> None:
     )
     service.part("websockets", run=listening.run, check=listening.check, stop=feeds.aclose, restart=True)
     if settings.grpc_port is not None:
+        # Imported where it is wanted, as arq is below: neither is small, and a service alone has neither.
+        from caudal.ingest.entrypoints.grpc.server import GrpcServer, Place
+
         receiving = Receiving(SqlApiKeys(engine), KeyUses(bus, clock), catalog, accepting, presence, tally, clock)
-        server = GrpcServer(receiving.take, place_of(settings, settings.grpc_port))
+        pair = (settings.grpc_certificate, settings.grpc_private_key)
+        place = Place(settings.grpc_host, settings.grpc_port, settings.grpc_calls, *pair)
+        server = GrpcServer(receiving.take, place)
         service.part("grpc", run=server.run, check=server.check)
     add_clocks(service, polling, settings)
 
@@ -151,17 +155,13 @@ def polling_of(
     return polling, Trying(fleet, secrets, clients, accepting, publisher, clock, polling.order)
 
 
-def place_of(settings: IngestSettings, port: int) -> Place:
-    """Where gRPC is served."""
-    pair = (settings.grpc_certificate, settings.grpc_private_key)
-    return Place(settings.grpc_host, port, settings.grpc_calls, *pair)
-
-
 def add_clocks(service: Service, polling: Polling, settings: IngestSettings) -> None:
     """Have rounds begun: by arq where there is a Redis, and by our own clock in any case."""
     every = timedelta(minutes=settings.polling_minutes)
     if redis_url := settings.redis_url.get_secret_value():
-        queue = poll.Queue(polling.round, every, redis_url)
+        from caudal.ingest.entrypoints.queue import Queue
+
+        queue = Queue(polling.round, every, redis_url)
         service.part("queue", run=queue.run, check=queue.check, restart=True)
     patience = TIMER_BESIDE_QUEUE if redis_url else TIMER_ALONE
     service.part("polling", run=partial(poll.ring, polling.round, every, patience, polling.ordered), restart=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, column, event, inspect, select, table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -24,7 +24,7 @@ from sqlalchemy.types import String, TypeDecorator, TypeEngine
 from sqlalchemy.util import await_only
 
 from caudal.common.adapters.sql_kept import KeptConnections
-from caudal.common.domain.errors import Transient
+from caudal.common.domain.errors import Permanent, Transient
 from caudal.common.settings import SqlSettings
 
 _LOST = (
@@ -268,11 +268,17 @@ async def migrate(engine: AsyncEngine, package: str, version_table: str) -> None
     """Bring the tables of one service up to date by the Alembic scripts in `<package>.migrations`.
 
     Several replicas may call it at once: one works, the others wait and find nothing to do.
-    """
-    # Imported where it is used: it takes a third of a service's time to start.
-    from alembic.config import Config
 
+    Raises:
+        Permanent: they are not of this program, or of a newer one.
+        Transient: the database is away.
+    """
     with as_file(files(package) / "migrations") as scripts:
+        if await _version(engine, version_table) == newest_version(scripts):
+            return
+        # Imported where it is used: it takes a third of a service's time to start, and mostly there is nothing to do.
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(scripts))
         config.set_main_option("path_separator", "os")
@@ -283,11 +289,29 @@ async def migrate(engine: AsyncEngine, package: str, version_table: str) -> None
             await connection.run_sync(_upgrade, config)
 
 
+def newest_version(scripts: Path) -> str:
+    """The number of the last migration: with it the name of its file begins, as with all of them."""
+    return max(path.name for path in (scripts / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+async def _version(engine: AsyncEngine, version_table: str) -> str | None:
+    """Up to which migration the tables are; None: there are none."""
+    async with reading(engine) as connection:
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table(version_table)):
+            return None
+        query = select(column("version_num", String)).select_from(table(version_table))
+        return cast(str | None, await connection.scalar(query))
+
+
 def _upgrade(connection: Connection, config: Any) -> None:
     from alembic import command
+    from alembic.util import CommandError
 
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise Permanent(f"the tables are not those of this program, or of a newer one: {error}") from error
 
 
 def run_migrations(alembic_context: Any) -> None:

@@ -1,17 +1,20 @@
 """How often an address or a caller may ask: in Redis, shared by all replicas, or in this process."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import Redis
 
 from caudal.common.domain.errors import Permanent
 from caudal.gateway_api.domain.errors import TooManyRequests
+
+if TYPE_CHECKING:
+    # For its type alone: without a Redis it is not loaded.
+    from redis.asyncio import Redis
 
 _log = structlog.get_logger(__name__)
 
@@ -19,7 +22,7 @@ _log = structlog.get_logger(__name__)
 class SlidingRates:
     """Counts in sliding windows; while Redis is away everybody may ask."""
 
-    def __init__(self, address: str, caller: str, redis: Redis | None) -> None:
+    def __init__(self, address: str, caller: str, redis: "Redis | None") -> None:
         self._counted = SlidingWindowCounterRateLimiter(_storage(redis))
         self._limits = {"address": _parsed(address), "caller": _parsed(caller)}
 
@@ -37,7 +40,7 @@ class SlidingRates:
         raise TooManyRequests(max(1.0, resets_at - time.time()))
 
 
-def _storage(redis: Redis | None) -> Storage:
+def _storage(redis: "Redis | None") -> Storage:
     if redis is None:
         return MemoryStorage()
     # The address is that of the pool; the one given here only says which kind of server it is.

@@ -32,9 +32,10 @@ return '0'
 _log = structlog.get_logger(__name__)
 
 
-def open_redis(url: str) -> Redis | None:
-    """Redis with timeouts on everything; the caller closes it. None: there is none."""
-    return Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) if url else None
+def open_redis(url: str) -> Redis:
+    """Redis with timeouts on everything; the caller closes it."""
+    redis: Redis = Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+    return redis
 
 
 class RedisLoginAttempts:

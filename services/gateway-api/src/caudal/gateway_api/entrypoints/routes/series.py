@@ -16,7 +16,7 @@ from caudal.gateway_api.domain.intervals import Range, every, range_of
 from caudal.gateway_api.entrypoints.access import TelemetryReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
-from caudal.gateway_api.entrypoints.representations import CSV, PARQUET, as_csv, as_parquet
+from caudal.gateway_api.entrypoints.representations import CSV, PARQUET, as_csv
 from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Text
 from caudal.gateway_api.entrypoints.schemas.telemetry import SeriesAnswer
 from caudal.gateway_api.handlers.series import (
@@ -114,10 +114,17 @@ async def _download(door: Door, question: SeriesQuestion, wanted: Format) -> Res
     chunks = pages(door.series, question)
     # What fails does so here, while the answer can still say it.
     begun = _begun_with(await anext(chunks), chunks)
-    body = (as_csv if wanted == "csv" else as_parquet)(question.variables, begun)
+    body = as_csv(question.variables, begun) if wanted == "csv" else _as_parquet(question, begun)
     name = f"{question.point}.{wanted}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(body, media_type=CSV if wanted == "csv" else PARQUET, headers=headers)
+
+
+def _as_parquet(question: SeriesQuestion, samples: AsyncIterator[list[Sample]]) -> AsyncIterator[bytes]:
+    # Imported where it is used: few ask for it, and every start would wait for Arrow.
+    from caudal.gateway_api.entrypoints.parquet_series import as_parquet
+
+    return as_parquet(question.variables, samples)
 
 
 async def _begun_with(first: list[Sample], rest: AsyncIterator[list[Sample]]) -> AsyncIterator[list[Sample]]:
