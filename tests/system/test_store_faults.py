@@ -50,7 +50,7 @@ async def test_database_frozen_and_killed_under_load_loses_nothing(fragile_site:
         await asyncio.sleep(2)
         site.postgres.freeze()
         red = await asyncio.gather(
-            seconds_until(lambda: is_red(processor, "database")), seconds_until(lambda: is_red(ingest, "catalog"))
+            seconds_until(lambda: is_red(processor, "database")), seconds_until(lambda: is_red(ingest, "database"))
         )
         live = [await asyncio.to_thread(service.is_alive) for service in (processor, ingest)]
         await asyncio.sleep(15 - max(red))

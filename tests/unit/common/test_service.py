@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from caudal.common import service as shell
-from caudal.common import supervision
-from caudal.common.domain.errors import Transient
+from caudal.common import steps, supervision
+from caudal.common.domain.errors import Permanent, Transient
 from caudal.common.service import Service
 from caudal.common.settings import ServiceSettings
 
@@ -65,6 +65,54 @@ async def running(service: Service, build: Callable[[Service], Awaitable[None]])
         yield client
     service.end()
     assert await task == 0
+
+
+async def test_what_is_first_waits_for_what_it_needs_and_the_rest_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "PAUSE_S", 0.01)
+    is_there, diary = asyncio.Event(), Diary()
+
+    async def begin() -> None:
+        if not is_there.is_set():
+            raise Transient("the database is away")
+
+    async def build(service: Service) -> None:
+        service.part("bus", run=diary.run("bus"))
+        service.first("tables", begin)
+        service.part("jobs", run=diary.run("jobs"))
+        service.serve(FastAPI(), "127.0.0.1", 0)
+
+    service = new_service()
+    async with running(service, build) as client:
+        waiting = await told(client, "tables", "the database is away")
+        assert (await client.get("/health/live")).status_code == 200
+        assert (waiting.status_code, waiting.json()["parts"]["bus"]) == (503, {"ok": True})
+        refused = await client.get("/anything")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert diary.lines == ["bus runs"]
+        is_there.set()
+        while (await client.get("/health/ready")).status_code == 503:
+            await asyncio.sleep(0)
+        assert diary.lines == ["bus runs", "jobs runs"]
+        assert (await client.get("/anything")).status_code == 404
+
+
+async def told(client: httpx.AsyncClient, part: str, detail: str) -> httpx.Response:
+    """Readiness, once it says so of a part."""
+    async with asyncio.timeout(10):
+        while True:
+            report = await client.get("/health/ready")
+            if report.json()["parts"][part].get("detail") == detail:
+                return report
+
+
+async def test_what_is_first_and_fails_for_good_ends_the_service() -> None:
+    async def build(service: Service) -> None:
+        async def begin() -> None:
+            raise Permanent("these are not our tables")
+
+        service.first("tables", begin)
+
+    assert await asyncio.wait_for(new_service().run(build), 10) == 1
 
 
 async def test_parts_start_in_order_and_stop_in_reverse() -> None:

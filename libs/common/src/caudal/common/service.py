@@ -6,6 +6,7 @@ A service's `main` reads as a list:
         settings = Settings()
         ledger = SqlLedger(await open_engine(settings))
         service.part("ledger", check=ledger.ping, stop=ledger.close)
+        service.first("tables", ledger.bring_up_to_date)
 
         bus = MqttBus(settings, "processor", on_poison=reject, metrics=service.bus_metrics)
         bus.subscribe(Subscription((TELEMETRY_RAW.filter(shared="processor"),), handlers.take_raw, name="raw"))
@@ -35,9 +36,10 @@ import uvloop
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from caudal.common import logs
-from caudal.common.adapters.http_server import HttpServer, health_app, health_routes
+from caudal.common.adapters.http_server import HttpServer, NotYet, health_app, health_routes
 from caudal.common.metrics import BusMetrics
 from caudal.common.settings import ServiceSettings
+from caudal.common.steps import Step, after
 from caudal.common.supervision import Part, PartMetrics
 
 STOP_S = 25.0
@@ -66,6 +68,7 @@ class Service:
         self._on_stopping = on_stopping
         self._part_metrics = PartMetrics(self.registry)
         self._parts: list[Part] = []
+        self._steps: tuple[Step, ...] = ()
         self._ending = asyncio.Event()
         self._failed = False
         self._report: dict[str, Any] = {}
@@ -92,14 +95,32 @@ class Service:
         """
         if any(part.name == name for part in self._parts):
             raise ValueError(f"a part named {name!r} is there already")
+        run = after(self._steps, run) if run is not None else None
         self._parts.append(Part(name, self._part_metrics, run=run, check=check, stop=stop, restart=restart))
 
+    def first(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
+        """Have something done before the parts run that are added from now on.
+
+        What it needs may be away: it is tried again until it is there, and meanwhile the service lives and is not
+        ready. Any other failure ends the service.
+        """
+        step = Step(name, do)
+        self.part(name, run=step.run, check=step.check)
+        self._steps = (*self._steps, step)
+
     def serve(self, app: Any, host: str, port: int, *, metrics_path: str = "/metrics") -> HttpServer:
-        """Serve a FastAPI or Starlette application, with the health and metrics routes, instead of the health port."""
-        app.router.routes[:0] = health_routes(self.readiness, self.registry, metrics_path)
-        self.server = HttpServer(app, host, port)
-        self.part("http", run=self.server.run)
+        """Serve a FastAPI or Starlette application, with the health and metrics routes, instead of the health port.
+
+        Until what is to be done `first` is done, these routes alone are served; the others ask for patience.
+        """
+        routes = health_routes(self.readiness, self.registry, metrics_path)
+        app.router.routes[:0] = routes
+        self.server = HttpServer(NotYet(app, self._has_begun, {route.path for route in routes}), host, port)
+        self._parts.append(Part("http", self._part_metrics, run=self.server.run))
         return self.server
+
+    def _has_begun(self) -> bool:
+        return all(step.over.is_set() for step in self._steps)
 
     async def readiness(self) -> dict[str, Any]:
         """`{"service", "ready", "parts": {name: {"ok", "detail"}}}`; a report serves everybody for a second."""

@@ -108,11 +108,10 @@ async def build(service: Service) -> None:
     """Settings, adapters, handlers, entrypoints, parts."""
     settings, common, sql = GatewaySettings(), ServiceSettings(), SqlSettings()
     clock = SystemClock()
-    if common.migrate:
-        await bring_up_to_date()
-
     engine = open_engine(sql)
     service.part("database", check=partial(ping, engine), stop=engine.dispose)
+    if common.migrate:
+        service.first("tables", bring_up_to_date)
     stack = AsyncExitStack()
     store = await stack.enter_async_context(open_store(StoreSettings(), clock))
     service.part("store", check=store.ping, stop=stack.aclose)
@@ -123,7 +122,7 @@ async def build(service: Service) -> None:
         # Not asked whether it is well: we go on without it.
         service.part("redis", stop=redis.aclose)
     house = furnish(settings, common.data_dir, StoreSettings().retention_days, engine, store, bus, clock, redis)
-    await welcome(house.door.identity, settings)
+    service.first("administrator", partial(welcome, house.door.identity, settings))
     bus.subscribe(answers(house.orders))
     bus.subscribe(key_uses(house.door.identity.keys))
     service.part("bus", run=bus.run, check=bus.check)

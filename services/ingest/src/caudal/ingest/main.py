@@ -76,12 +76,11 @@ async def build(service: Service) -> None:
     """Put the service together."""
     common, settings, mqtt = ServiceSettings(), IngestSettings(), MqttSettings()
     clock, tally = SystemClock(), PrometheusTally(service.registry)
-    if common.migrate:
-        await bring_up_to_date()
-
     engine = open_engine(SqlSettings())
     catalog = CachedCatalog(PatientCatalog(SqlCatalog(engine)))
-    service.part("catalog", check=lambda: ping(engine), stop=engine.dispose)
+    service.part("database", check=partial(ping, engine), stop=engine.dispose)
+    if common.migrate:
+        service.first("tables", bring_up_to_date)
 
     # What receives and what puts away need one another: the bus is told of the latter by a name that is bound below.
     bus = MqttBus(mqtt, NAME, on_poison=lambda delivery, why: put_away(delivery, why), metrics=service.bus_metrics)
@@ -101,6 +100,8 @@ async def build(service: Service) -> None:
     polling, tried = polling_of(settings, common, engine, http, accepting, bus, clock)
     bus.subscribe(trying.subscription(tried.order, group))
     service.part("bus", run=bus.run, check=bus.check)
+    # gateway-api makes the catalog; at a first start it may still be at it. What comes by the bus meanwhile waits.
+    service.first("catalog", partial(PatientCatalog(SqlCatalog(engine)).provider, ""))
     service.part("windows", run=windows.run, restart=True)
     presence = Presence(SqlPollingRecord(engine), clock)
     service.part("presence", run=presence.run, restart=True)

@@ -37,14 +37,14 @@ async def build(service: Service) -> None:
     """Settings, adapters, handlers, entrypoints, parts."""
     settings, sql, mqtt = ProcessorSettings(), SqlSettings(), MqttSettings()
     clock = SystemClock()
-    if ServiceSettings().migrate:
-        await bring_up_to_date()
     told = Counter(
         "caudal_processor_told", "What was committed and is told: by sink", ["sink"], registry=service.registry
     )
 
     engine = open_engine(sql)
     service.part("database", check=partial(ping, engine), stop=engine.dispose)
+    if ServiceSettings().migrate:
+        service.first("tables", bring_up_to_date)
     stack = AsyncExitStack()
     store = await stack.enter_async_context(open_store(StoreSettings(), clock))
     service.part("store", check=store.ping, stop=stack.aclose)
@@ -72,7 +72,6 @@ async def build(service: Service) -> None:
     lanes = settings.lanes if engine.dialect.name == "postgresql" else 1
     entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge, lanes, partial(review, recording))
     schemas = SchemaEntrypoint(recording, entrypoint.quiet, nudge)
-    await schemas.start()
     bus.subscribe(schemas.subscription(mqtt.mqtt_shared))
     for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
         bus.subscribe(subscription)
@@ -81,6 +80,8 @@ async def build(service: Service) -> None:
     service.part("events", run=events.run, check=events.check, restart=True)
     service.part("records", run=records.run, check=records.check, restart=True)
     service.part("bus", run=bus.run, check=bus.check)
+    # What comes before it is noted as if there were schemas.
+    service.first("schemas", schemas.start)
     add_upkeep(service, settings, ledger, catalog, store, clock)
     add_vigil(service, settings, Vigil(SqlSilences(engine)), bus, entrypoint, clock)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from caudal.common.domain.errors import Permanent
 
@@ -73,6 +74,23 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class NotYet:
+    """An application that is not open to everybody yet: until `is_open`, all but `paths` are asked to come again."""
+
+    def __init__(self, app: Any, is_open: Callable[[], bool], paths: Collection[str]) -> None:
+        self._app = app
+        self._is_open = is_open
+        self._paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI wants it."""
+        app = self._app
+        if scope["type"] == "http" and scope["path"] not in self._paths and not self._is_open():
+            told = {"code": "starting", "message": "This is still starting; /health/ready says why.", "fields": []}
+            app = JSONResponse({"error": told}, 503, {"Retry-After": "1"})
+        await app(scope, receive, send)
 
 
 def health_routes(

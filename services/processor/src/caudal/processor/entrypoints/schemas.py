@@ -31,8 +31,10 @@ class SchemaEntrypoint:
         return Subscription((topics.SCHEMA_CONFIG.filter(), command), self.take, max_batch=100, name="schema")
 
     async def start(self) -> None:
-        """Begin to note what changes, if there are schemas."""
-        await listen(self._desk)
+        """Go on noting what changes if there are schemas, and leave off if there are none."""
+        # One that is being added meanwhile is either seen here, or its message comes after this.
+        async with self._quiet():
+            await listen(self._desk)
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
         """Have the records of these schemas computed again; put away what is no such message."""
