@@ -158,16 +158,61 @@ def test_a_second_up_on_the_same_folder_and_one_on_the_same_port_are_refused_wit
     assert "Traceback" not in same_folder.stderr + same_port.stderr
 
 
-def test_load_without_a_running_platform_says_how_to_start_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*CAUDAL, "load", "--data-dir", str(tmp_path), "rows.csv"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=WAIT_S,
+@LINUX
+@pytest.mark.timeout(240)
+def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    starting = subprocess.Popen(
+        [*CAUDAL, "up", "--data-dir", str(folder), "--port", "0"], stderr=subprocess.PIPE, text=True
     )
-    assert done.returncode == 1
-    assert f"caudal up --data-dir {tmp_path}" in done.stderr
+    eventually(lambda: len(processes_of(folder)) > 1, "nothing was started")
+    starting.send_signal(signal.SIGINT)
+    _, said = starting.communicate(timeout=WAIT_S)
+    assert "Caudal is ready" not in said
+    assert "Traceback" not in said
+    assert processes_of(folder) == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["user", "create", "--email", "ana@example.com", "--role", "admin", "--password", "long-enough"],
+        ["client", "create", "--code", "a", "--name", "A"],
+        ["credentials", "rotate"],
+        ["import", "points.csv", "--kind", "points"],
+        ["verify"],
+        ["rebuild-store"],
+    ],
+)
+def test_what_needs_a_platform_says_how_to_start_one_where_none_was(tmp_path: Path, command: list[str]) -> None:
+    folder = tmp_path / "nowhere"
+    done = refused(*command, "--data-dir", str(folder))
+    assert f"no platform has run on {folder} yet; start it with: caudal up --data-dir {folder}" in done
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "migrate"])
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").touch()
+    assert f"{tmp_path}/file cannot be used as data folder" in refused(command, "--data-dir", str(tmp_path / "file"))
+
+
+def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
+    port = str(free_port())
+    said = refused("up", "--data-dir", str(tmp_path), "--port", port, "--mqtt-port", port)
+    assert f"--port and --mqtt-port are both {port}" in said
+
+
+def refused(*arguments: str) -> str:
+    """What the command line says when it does nothing."""
+    done = subprocess.run([*CAUDAL, *arguments], capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_load_without_a_running_platform_says_how_to_start_one(tmp_path: Path) -> None:
+    assert f"caudal up --data-dir {tmp_path}" in refused("load", "--data-dir", str(tmp_path), "rows.csv")
 
 
 @pytest.mark.timeout(240)

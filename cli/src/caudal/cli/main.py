@@ -96,7 +96,7 @@ def import_rows(
 def migrate(data_dir: DataDir = Path(".caudal")) -> None:
     """Bring the tables of all services up to date."""
     for service in (PROCESSOR, GATEWAY_API, INGEST):
-        if code := delegated.run(service, "migrate", [], data_dir):
+        if code := delegated.migrate(service, data_dir):
             sys.exit(code)
 
 

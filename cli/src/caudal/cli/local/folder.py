@@ -45,15 +45,26 @@ class DataFolder:
                 file.write(secrets.token_urlsafe(12))
         return self._password.read_text()
 
+    def make(self) -> None:
+        """Have it there.
+
+        Raises:
+            Permanent: it cannot be made, or not be written.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self.broker.mkdir(exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+
     def hold(self) -> Self:
         """Make the folder and keep every other platform out of it until this process ends.
 
         Raises:
             Permanent: another one is in it, or it cannot be written.
         """
+        self.make()
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
-            self.broker.mkdir(exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -63,8 +74,11 @@ class DataFolder:
                 f"{self.path} is in use: {who} runs Caudal on it; stop it, or give another --data-dir"
             ) from error
         except OSError as error:
-            raise Permanent(f"{self.path} cannot be used as data folder: {error.strerror}") from error
+            raise self._unusable(error) from error
         return self
+
+    def _unusable(self, error: OSError) -> Permanent:
+        return Permanent(f"{self.path} cannot be used as data folder: {error.strerror}")
 
     def release(self) -> None:
         """Let the next platform in."""

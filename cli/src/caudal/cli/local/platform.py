@@ -17,6 +17,7 @@ from caudal.cli.local.process import ChildProcess
 from caudal.cli.local.services import GATEWAY_API, SERVICES, Service, common_environment, service_environment
 from caudal.cli.local.supervisor import Supervisor
 from caudal.cli.local.terminal import Terminal
+from caudal.common.domain.errors import Permanent
 
 START_TIMEOUT_S = 60.0
 USUAL_MQTT_PORT = 1883
@@ -110,6 +111,8 @@ class LocalPlatform:
         self.api_port = wanted_port(self._options.port, "--port") if self._options.port else free_ports(1)[0]
         if self._options.mqtt_port is not None:
             self.mqtt_port = wanted_port(self._options.mqtt_port, "--mqtt-port")
+            if self.mqtt_port == self.api_port:
+                raise Permanent(f"--port and --mqtt-port are both {self.api_port}; each needs one of its own")
             return
         last = self.folder.instance()
         liked = (last.mqtt_port, USUAL_MQTT_PORT) if last else (USUAL_MQTT_PORT,)

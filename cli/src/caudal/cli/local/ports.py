@@ -1,11 +1,14 @@
 """TCP ports of this machine."""
 
+import os
 import socket
 from contextlib import closing
 
 from caudal.common.domain.errors import Permanent
 
 LOOPBACK = "127.0.0.1"
+FIRST_FOR_ALL = 1024
+"""Ports below are for the administrator of the machine."""
 
 
 def is_free(port: int) -> bool:
@@ -35,8 +38,9 @@ def wanted_port(port: int, option: str) -> int:
     """`port`, if a server could listen there.
 
     Raises:
-        Permanent: somebody else does; the error names the option that chooses another.
+        Permanent: somebody else does, or we may not; the error names the option that chooses another.
     """
     if not is_free(port):
-        raise Permanent(f"port {port} is in use by another program; choose another one with {option}")
+        why = "is the system's" if port < FIRST_FOR_ALL and os.geteuid() else "is in use by another program"
+        raise Permanent(f"port {port} {why}; choose another one with {option}")
     return port

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.clock import SystemClock
 from caudal.common.adapters.mqtt import MqttBus
 from caudal.common.adapters.sealing import open_sealer
-from caudal.common.adapters.sql import migrate, open_engine, ping
+from caudal.common.adapters.sql import migrate, migrated, open_engine, ping
 from caudal.common.adapters.store import open_store
 from caudal.common.domain.errors import Permanent
 from caudal.common.ports import Clock, Publisher, TelemetryStore
@@ -273,9 +273,14 @@ async def rotate_credentials() -> int:
 
 @asynccontextmanager
 async def _database() -> AsyncIterator[AsyncEngine]:
-    """The database, for one command."""
+    """The database, for one command.
+
+    Raises:
+        Permanent: it has no tables yet.
+    """
     engine = open_engine(SqlSettings())
     try:
+        await migrated(engine, VERSION_TABLE)
         yield engine
     finally:
         await engine.dispose()

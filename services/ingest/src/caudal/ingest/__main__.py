@@ -11,6 +11,7 @@ import typer
 import uvloop
 
 from caudal.common import logs
+from caudal.common.console import run
 from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Transient
 from caudal.common.domain.import_maps import history_options, map_from
 from caudal.ingest.adapters.terminal import show
@@ -137,4 +138,4 @@ def _fail(error: CaudalError, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    run(app)

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from caudal.common.console import run
 from caudal.processor import main
 
-app = typer.Typer(add_completion=False, help="The ledger of readings.")
+app = typer.Typer(add_completion=False, help="The ledger of readings.", pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -45,4 +46,4 @@ def rebuild_store(as_json: Annotated[bool, typer.Option("--json", help="Print th
 
 
 if __name__ == "__main__":
-    app()
+    run(app)

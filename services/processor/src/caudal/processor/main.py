@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from caudal.common.adapters.clock import SystemClock
 from caudal.common.adapters.mqtt import MqttBus
-from caudal.common.adapters.sql import migrate, open_engine, ping
+from caudal.common.adapters.sql import migrate, migrated, open_engine, ping
 from caudal.common.adapters.sql_catalog import CachedCatalog, SqlCatalog
 from caudal.common.adapters.store import open_store
 from caudal.common.ports import Clock, Delivery, TelemetryStore
@@ -139,6 +139,7 @@ async def rebuild_store(report: Callable[[str, int], None]) -> int:
     engine = open_engine(SqlSettings())
     written = 0
     try:
+        await migrated(engine, VERSION_TABLE)
         async with open_store(StoreSettings(), SystemClock()) as store, aclosing(SqlLedger(engine)) as ledger:
             async for point, rows in rebuild(ledger, store):
                 report(point, rows)

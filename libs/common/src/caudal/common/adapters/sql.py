@@ -294,6 +294,17 @@ def newest_version(scripts: Path) -> str:
     return max(path.name for path in (scripts / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
+async def migrated(engine: AsyncEngine, version_table: str) -> None:
+    """Return if there are tables, whichever they are.
+
+    Raises:
+        Permanent: there are none yet.
+        Transient: the database is away.
+    """
+    if await _version(engine, version_table) is None:
+        raise Permanent("the database has no tables yet; make them with: caudal migrate")
+
+
 async def _version(engine: AsyncEngine, version_table: str) -> str | None:
     """Up to which migration the tables are; None: there are none."""
     async with reading(engine) as connection:
