@@ -11,63 +11,60 @@ from caudal.common.domain.schemas import Schema
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.records import RECORDS, SCHEMAS, GroupRecord
 from caudal.gateway_api.entrypoints.access import SchemaEditor, SchemaReader
-from caudal.gateway_api.entrypoints.answers import room, shown
-from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.answers import room
+from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
+from caudal.gateway_api.entrypoints.rooms import Room
 from caudal.gateway_api.entrypoints.routes.readings import ordered
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.entrypoints.schemas.dynamic import SchemaBody, SchemaPatch
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer
 from caudal.gateway_api.handlers.orders import done_or_under_way
-from caudal.gateway_api.handlers.records import change, create, delete, one
+from caudal.gateway_api.handlers.records import one
 from caudal.gateway_api.handlers.schemas import recompute, schema_rule
 
 schemas = room("schemas")
 
 
+async def _told(door: Door) -> None:
+    await door.schemas.relay.deliver_soon()
+
+
+_schemas = Room(SCHEMAS, SchemaBody, lambda door: schema_rule(door.schemas), _told)
+
+AskedSchemas = Annotated[Asked, Depends(asked_for(SCHEMAS.shape))]
+
+
 @schemas.get("/api/schemas/", response_model=Listed[Schema], responses=AS_FILE)
-async def list_schemas(
-    door: TheDoor, caller: SchemaReader, asked: Annotated[Asked, Depends(asked_for(SCHEMAS.shape))]
-) -> Response:
+async def list_schemas(door: TheDoor, caller: SchemaReader, asked: AskedSchemas) -> Response:
     """List dynamic schemas: those of your client, and those that all clients share."""
-    return await listed(asked, partial(door.records.records.page, SCHEMAS, caller.scope))
+    return await _schemas.listed(door, caller, asked)
 
 
 @schemas.post("/api/schemas/", status_code=201, response_model=Schema)
 async def add_schema(door: TheDoor, caller: SchemaEditor, creating: Creating, body: SchemaBody) -> Response:
     """Add a schema; its records are computed of all readings that there are, and as more come."""
-
-    async def make() -> Response:
-        schema = body.made(door.records.clock.now(), caller.client)
-        made = await create(door.records, caller, SCHEMAS, schema, schema_rule(door.schemas))
-        await door.schemas.relay.deliver_soon()
-        return shown(made, 201)
-
-    return await creating(make)
+    made = partial(body.made, door.records.clock.now(), caller.client)
+    return await _schemas.added(door, caller, creating, made)
 
 
 @schemas.get("/api/schemas/{code}", response_model=Schema)
 async def get_schema(door: TheDoor, caller: SchemaReader, code: Id) -> Response:
     """Show a schema."""
-    return shown(await one(door.records, caller, SCHEMAS, code))
+    return await _schemas.one(door, caller, code)
 
 
 @schemas.patch("/api/schemas/{code}", response_model=Schema)
 async def patch_schema(door: TheDoor, caller: SchemaEditor, code: Id, expected: IfMatch, body: SchemaPatch) -> Response:
     """Change what is named; all records are computed anew, and the old ones are shown until then."""
-    changed = partial(body.applied, whole=SchemaBody, now=door.records.clock.now())
-    after = await change(door.records, caller, SCHEMAS, code, changed, schema_rule(door.schemas), expected)
-    await door.schemas.relay.deliver_soon()
-    return shown(after)
+    return await _schemas.changed(door, caller, code, expected, body)
 
 
 @schemas.delete("/api/schemas/{code}", status_code=204)
 async def remove_schema(door: TheDoor, caller: SchemaEditor, code: Id, expected: IfMatch) -> Response:
     """Delete a schema and its records; the readings stay."""
-    await delete(door.records, caller, SCHEMAS, code, schema_rule(door.schemas), expected)
-    await door.schemas.relay.deliver_soon()
-    return Response(status_code=204)
+    return await _schemas.removed(door, caller, code, expected)
 
 
 @schemas.get("/api/schemas/{code}/records/", response_model=Listed[GroupRecord], responses=AS_FILE)
