@@ -20,6 +20,9 @@ from caudal.common.domain.payloads.units import conversion
 OTHERS = "*"
 """The code under which `values` says what becomes of everything that no other code names."""
 
+MAX_RULES = 500
+"""Variables that one mapping names."""
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a mapping's parts: a field that none of them has is an error, not a wish that goes unheard."""
@@ -120,6 +123,8 @@ class Mapping(Part, frozen=True, kw_only=True):
             raise InvalidInput("thousands", f"cannot be {self.thousands!r} beside the same decimal separator")
         if self.values == {}:
             raise InvalidInput("values", "names no variable")
+        if len(self.values) > MAX_RULES:
+            raise InvalidInput("values", f"names {len(self.values)} variables; at most {MAX_RULES}")
         for code in self.values:
             checked_id(code if code != OTHERS else "others", f"values.{code[:80]}")
         number_reader(self.decimal, self.thousands)

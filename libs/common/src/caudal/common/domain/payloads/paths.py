@@ -6,12 +6,14 @@ looked up in the whole payload. `@` is the reading itself.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-import jsonpath_rfc9535 as jsonpath
+from jsonpath_rfc9535 import JSONPathError
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
+from caudal.common.domain.payloads.work import Query, environment
 
 Find = Callable[[Any, Any], Any]
 """(reading, payload) → what stands there; None: nothing, or null."""
@@ -24,11 +26,14 @@ Paths = str | tuple[str, ...]
 MAX_PATH = 300
 """Characters of a path."""
 
+_ENGINE = environment()
+
 _name = r"[^\s.\[\]@$*'\"?()]+"
 _plain = re.compile(rf"(?:[$@](?=$|\.|\[)\.?)?(?P<keys>(?:{_name}|\[-?\d+\])(?:\.{_name}|\[-?\d+\])*)?")
 _key = re.compile(rf"\[(?P<index>-?\d+)\]|(?P<name>{_name})")
 
 
+@lru_cache(maxsize=4096)
 def finder(path: str) -> Find:
     """The lookup that `path` describes; of several matches the first counts.
 
@@ -43,7 +48,7 @@ def finder(path: str) -> Find:
     query = _query(path)
 
     def find_by_query(reading: Any, payload: Any) -> Any:
-        found = query(payload if of_payload else reading)
+        found = query(payload if of_payload else reading, of_payload)
         return found[0] if found else None
 
     return find_by_query
@@ -73,7 +78,8 @@ def all_finder(path: str) -> FindAll:
     """
     keys = plain_keys(path)
     if keys is None:
-        return _query(path)
+        query = _query(path)
+        return lambda payload: query(payload, False)
     find = _by_keys(keys)
     return lambda payload: [] if (found := find(payload, payload)) is None else [found]
 
@@ -98,8 +104,8 @@ def checked_paths(paths: Paths, field: str) -> None:
 
 def plain_keys(path: str) -> tuple[str | int, ...] | None:
     """The keys and indexes of a path that needs no query engine; None if it needs one."""
-    found = _plain.fullmatch(path)
-    if not path or not found:
+    found = _plain.fullmatch(path) if 0 < len(path) <= MAX_PATH else None
+    if not found:
         return None
     return tuple(
         int(key["index"]) if key["index"] is not None else key["name"] for key in _key.finditer(found["keys"] or "")
@@ -125,18 +131,19 @@ def _by_keys(keys: tuple[str | int, ...]) -> Find:
     return find
 
 
-def _query(path: str) -> FindAll:
+def _query(path: str) -> Callable[[Any, bool], list[Any]]:
     if not path or len(path) > MAX_PATH:
         raise InvalidInput("path", f"must have 1 to {MAX_PATH} characters")
     try:
-        compiled = jsonpath.compile(path if path.startswith("$") else f"${path[1:]}" if path[0] == "@" else f"$.{path}")
-    except (jsonpath.JSONPathError, RecursionError) as error:
+        text = path if path.startswith("$") else f"${path[1:]}" if path[0] == "@" else f"$.{path}"
+        query = Query(path, _ENGINE.compile(text))
+    except (JSONPathError, RecursionError) as error:
         raise InvalidInput("path", f"{path!r} is no JSON path: {error.args[0] if error.args else error}") from error
 
-    def find(value: Any) -> list[Any]:
+    def find(value: Any, is_whole: bool) -> list[Any]:
         try:
-            return [node.value for node in compiled.finditer(value)]
-        except (jsonpath.JSONPathError, RecursionError) as error:
+            return query(value, is_whole)
+        except (JSONPathError, RecursionError) as error:
             raise Unreadable(Refusal.SHAPE, path, f"cannot be looked up: {error}") from error
 
     return find

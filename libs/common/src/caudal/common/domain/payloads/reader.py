@@ -12,6 +12,7 @@ from caudal.common.domain.payloads.paths import all_finder, first_finder, paths_
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 from caudal.common.domain.payloads.times import AHEAD
 from caudal.common.domain.payloads.values import Values, ValuesReader, code_of
+from caudal.common.domain.payloads.work import bounded_work
 
 MAX_READINGS = 10_000
 """Readings or entries in one payload; no message of 256 KiB holds more that mean something."""
@@ -67,7 +68,8 @@ class Reader:
     def read(self, payload: Any, received_at: datetime) -> Outcome:
         """The readings in `payload`, in its order, and the reasons why parts of it are none."""
         try:
-            return self._read_items(self._items(payload), payload, received_at)
+            with bounded_work():
+                return self._read_items(self._items(payload), payload, received_at)
         except Unreadable as error:
             return Outcome([], [error.kept()])
 

@@ -9,6 +9,7 @@ from typing import Any
 from caudal.common.domain.payloads.instants import Instants
 from caudal.common.domain.payloads.paths import all_finder, finder, first_finder, paths_of
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
+from caudal.common.domain.payloads.work import bounded_work
 from caudal.common.domain.providers import GenericConnection
 from caudal.common.ports import Clock
 from caudal.ingest.adapters.providers.answers import Entry, Page, page_of
@@ -129,8 +130,9 @@ class GenericApi:
     ) -> tuple[Page, Any]:
         params = {name: _name.sub(lambda mark: marks[mark[1]], text) for name, text in templates.items()}
         answer, raw = await self._answer(path, marks, {name: text for name, text in params.items() if text})
-        strands = self._strands(answer, keys, raw)
-        return page_of(strands, partial(self._instant, answer), raw), answer
+        with bounded_work():
+            strands = self._strands(answer, keys, raw)
+            return page_of(strands, partial(self._instant, answer), raw), answer
 
     async def _answer(self, path: str, marks: Mapping[str, str], params: Mapping[str, str]) -> tuple[Any, str]:
         try:
