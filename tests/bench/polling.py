@@ -35,6 +35,7 @@ from caudal.gateway_api.adapters.tables import points, providers
 from caudal.gateway_api.main import VERSION_TABLE as GATEWAY_TABLE
 from caudal.ingest.adapters.metrics import PrometheusTally
 from caudal.ingest.adapters.providers.http import open_http
+from caudal.ingest.adapters.providers.websocket import WebsocketFeeds
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.main import VERSION_TABLE, polling_of
 from caudal.ingest.settings import IngestSettings
@@ -109,7 +110,8 @@ async def measure(url: str, mqtt_port: int, folder: Path, requests_per_s: float)
     bus.subscribe(Subscription(("telemetry/+/raw",), hear))
     accepting = Accepting(SqlCatalog(engine), bus, clock, PrometheusTally(CollectorRegistry()))
     http = open_http(given.polling_networks, 1000)
-    polling, _ = polling_of(given, ServiceSettings(data_dir=folder), engine, http, accepting, bus, clock)
+    feeds = WebsocketFeeds(given.polling_networks, 1)
+    polling, _ = polling_of(given, ServiceSettings(data_dir=folder), engine, http, feeds, accepting, bus, clock)
     async with running(bus), http:
         begun, cpu = time.perf_counter(), time.process_time()
         done = await polling.round(timedelta(seconds=1))

@@ -45,3 +45,13 @@ class TestFeeds:
         assert status["polling"]["connected_since"] == since.isoformat().replace("+00:00", "Z")
         assert status["polling"]["heard_at"] == heard.isoformat().replace("+00:00", "Z")
         assert status["is_asked"] is False
+
+    async def test_it_can_be_tried_by_whom_it_belongs_to(self, api: ApiHouse) -> None:
+        await api.admin.post("/api/providers/", json=FEED)
+        api.processor.answer = {"outcome": "answered", "raw": "{}", "readings": [], "refused": [], "took_ms": 3.0}
+        answer = await api.admin.post("/api/providers/feed/test")
+        assert (answer.status_code, answer.json()["outcome"]) == (200, "answered")
+        assert (await api.admin.post("/api/providers/feed/test", json={"point": "well-1"})).status_code == 422
+        await api.admin.post("/api/clients/", json={"code": "andes"})
+        theirs = api.as_(await api.add_user(email="a@andes.test", role="client_admin", client="andes"))
+        assert (await theirs.post("/api/providers/feed/test")).status_code == 403

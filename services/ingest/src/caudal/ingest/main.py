@@ -97,7 +97,8 @@ async def build(service: Service) -> None:
 
     http = open_http(settings.polling_networks, MAX_CONNECTIONS)
     service.part("providers", stop=http.aclose)
-    polling, tried = polling_of(settings, common, engine, http, accepting, bus, clock)
+    feeds = WebsocketFeeds(settings.polling_networks, MAX_CONNECTIONS)
+    polling, tried = polling_of(settings, common, engine, http, feeds, accepting, bus, clock)
     bus.subscribe(trying.subscription(tried.order, group))
     service.part("bus", run=bus.run, check=bus.check)
     # gateway-api makes the catalog; at a first start it may still be at it. What comes by the bus meanwhile waits.
@@ -105,7 +106,6 @@ async def build(service: Service) -> None:
     service.part("windows", run=windows.run, restart=True)
     presence = Presence(SqlPollingRecord(engine), clock)
     service.part("presence", run=presence.run, restart=True)
-    feeds = WebsocketFeeds(settings.polling_networks, MAX_CONNECTIONS)
     listening = Listening(
         PatientFleet(SqlCatalog(engine)),
         SqlSecrets(engine, open_sealer(CredentialSettings(), common.data_dir)),
@@ -134,6 +134,7 @@ def polling_of(
     common: ServiceSettings,
     engine: AsyncEngine,
     http: httpx.AsyncClient,
+    feeds: WebsocketFeeds,
     accepting: Accepting,
     publisher: Publisher,
     clock: Clock,
@@ -153,7 +154,7 @@ def polling_of(
     holder = MqttSettings().mqtt_client_id or NAME
     every, at_once = timedelta(minutes=settings.polling_minutes), settings.polling_at_once
     polling = Polling(fleet, secrets, clients, record, asker, clock, every=every, at_once=at_once, holder=holder)
-    return polling, Trying(fleet, secrets, clients, accepting, publisher, clock, polling.order)
+    return polling, Trying(fleet, secrets, clients, feeds, accepting, publisher, clock, polling.order)
 
 
 def add_clocks(service: Service, polling: Polling, settings: IngestSettings) -> None:

@@ -124,10 +124,21 @@ def _check_source(point: Point) -> None:
 
 def _check_mapping(mapping: str | Mapping[str, Any] | None, zone: str) -> None:
     """As ingest will judge it, before a payload comes that it cannot read."""
-    if mapping is None:
-        return
+    if mapping is not None:
+        reader_of(mapping, zone)
+
+
+def reader_of(mapping: str | Mapping[str, Any], zone: str | None) -> Reader:
+    """What reads payloads by `mapping`, if it may enter the catalog.
+
+    Raises:
+        InvalidInput: it may not, or the zone is none; the error names the field.
+    """
+    if zone is not None:
+        checked_zone(zone, "time_zone")
+    refuse_unprintable({"mapping": mapping})
     if not mapping:
         raise InvalidInput("mapping", "is empty: name a preset, or say how payloads are read")
     if len(msgspec.json.encode(mapping)) > MAX_MAPPING_BYTES:
         raise InvalidInput("mapping", f"is longer than {MAX_MAPPING_BYTES} bytes")
-    Reader(mapping_from(mapping if isinstance(mapping, str) else dict(mapping)), zone)
+    return Reader(mapping_from(mapping if isinstance(mapping, str) else dict(mapping)), zone)

@@ -20,6 +20,7 @@ from caudal.gateway_api.entrypoints.routes.audit import audit
 from caudal.gateway_api.entrypoints.routes.auth import auth
 from caudal.gateway_api.entrypoints.routes.configuration import configuration
 from caudal.gateway_api.entrypoints.routes.imports import imports
+from caudal.gateway_api.entrypoints.routes.mappings import mappings
 from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
 from caudal.gateway_api.entrypoints.routes.readings import readings
@@ -44,6 +45,7 @@ ROOMS = (
     variables,
     providers,
     asking,
+    mappings,
     uplink,
     series,
     readings,

@@ -101,15 +101,20 @@ async def point_credentials(desk: AskingDesk, caller: Caller, code: str) -> dict
 
 
 async def try_provider(desk: AskingDesk, caller: Caller, code: str, params: dict[str, Any]) -> OrderedCommand:
-    """Have a provider asked for the latest values of a point; nothing that comes is handed on.
+    """Have a provider asked for the latest values of a point, or listened to until it says something.
+
+    Nothing that comes is handed on.
 
     Raises:
         NotFound: there is no such provider or point within the caller's scope.
+        Forbidden: it is listened to, and shared by all clients.
         InvalidInput: it is not one that can be asked, or is shared and no point of the caller's is named.
         Transient: the broker is away.
     """
     provider = await _provider(desk, caller, code)
-    if provider.api is None:
+    if provider.type is ProviderType.WEBSOCKET:
+        _check_heard(caller, provider, params)
+    elif provider.api is None:
         raise InvalidInput("api", f"{code!r} has none, so there is nothing to ask")
     if params.get("point"):
         await _point(desk, caller, params["point"])
@@ -137,6 +142,14 @@ async def poll_provider(desk: AskingDesk, caller: Caller, code: str) -> OrderedC
         raise InvalidInput("active", f"{code!r} is switched off or only being tried, so no round asks it")
     order = new_order(desk.orders, caller, "poll", code)
     return await send(desk.orders, order, PROVIDER_COMMAND.address(provider=code), {}, desk.test_wait_s)
+
+
+def _check_heard(caller: Caller, provider: Provider, params: dict[str, Any]) -> None:
+    """Raises, unless the caller may hear everything that a provider says."""
+    if not caller.scope.sees(provider.client):
+        raise Forbidden("this provider is shared by all clients: only staff listen to it")
+    for field in params:
+        raise InvalidInput(field, "a WebSocket is not asked for anything: what it says first is shown")
 
 
 def _is_asked(provider: Provider) -> bool:

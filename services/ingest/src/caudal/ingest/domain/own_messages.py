@@ -22,9 +22,9 @@ class OwnMessages:
             return False
         try:
             said = decode_payload(payload)
+            return any(_is_one_of(find(said, said), values) for find, values in self._marks)
         except Unreadable:
             return False
-        return any(_is_one_of(find(said, said), values) for find, values in self._marks)
 
 
 def _is_one_of(found: object, values: Sequence[str | int | bool]) -> bool:

@@ -1,5 +1,6 @@
 """Orders about a provider: to try it, which shows what it says and hands nothing on, and to ask it in a round now."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,17 +10,24 @@ import structlog
 from caudal.common.bus import topics
 from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import Command, Result
-from caudal.common.domain.catalog import Point, PointSource, Provider
+from caudal.common.domain.catalog import Point, PointSource, Provider, ProviderType
 from caudal.common.domain.errors import CaudalError, InvalidInput
 from caudal.common.domain.payloads.reader import Measurement
+from caudal.common.domain.provider_feeds import feed_settings
+from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Clock, Outgoing, Publisher
-from caudal.ingest.handlers.accepting import Accepting
+from caudal.ingest.domain.own_messages import OwnMessages
+from caudal.ingest.handlers.accepting import Accepting, Arrival
 from caudal.ingest.handlers.polled import arrivals_of
 from caudal.ingest.handlers.turns import is_asked
-from caudal.ingest.ports import Answered, Failed, Fleet, Outcome, ProviderClients, Question, Secrets
+from caudal.ingest.ports import Answered, Failed, Feeds, Fleet, Outcome, ProviderClients, Question, Secrets
 
 SHOWN = 20
 """Readings, and reasons, that an answer shows at most."""
+ANSWER_S = 25.0
+"""How long trying a provider may take, all its requests together."""
+MESSAGE_S = 10.0
+"""How long a provider that is listened to may take until it says something, once it is connected."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,6 +39,7 @@ class Trying:
         fleet: Who can be tried, with which points.
         secrets: What providers want to hear from us.
         clients: How each is asked.
+        feeds: How each is listened to.
         accepting: Says what a mapping makes of an answer.
         publisher: Where results are told.
         clock: What time it is.
@@ -42,6 +51,7 @@ class Trying:
         fleet: Fleet,
         secrets: Secrets,
         clients: ProviderClients,
+        feeds: Feeds,
         accepting: Accepting,
         publisher: Publisher,
         clock: Clock,
@@ -50,6 +60,7 @@ class Trying:
         self._fleet = fleet
         self._secrets = secrets
         self._clients = clients
+        self._feeds = feeds
         self._accepting = accepting
         self._publisher = publisher
         self._clock = clock
@@ -77,6 +88,8 @@ class Trying:
         provider = next((each for each in await self._fleet.providers() if each.code == code), None)
         if provider is None:
             raise InvalidInput("provider", f"there is no provider {code!r}")
+        if command.action == "test" and provider.type is ProviderType.WEBSOCKET:
+            return await self._listened_to(provider)
         if provider.api is None:
             raise InvalidInput("api", "the provider has none, so there is nothing to ask")
         if command.action == "test":
@@ -91,9 +104,31 @@ class Trying:
         assert point.source is not None
         client = self._clients.of(provider, point.code, await self._secrets.vault())
         begun = time.monotonic()
-        outcome = await client.latest(Question(remote_id=point.source.remote_id, keys=point.source.keys))
-        took_ms = round((time.monotonic() - begun) * 1000, 1)
-        return {"point": point.code or None, "took_ms": took_ms, **await self._shown(point, outcome)}
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                outcome = await client.latest(Question(remote_id=point.source.remote_id, keys=point.source.keys))
+        except TimeoutError:
+            outcome = Failed(reason=f"gives no answer within {ANSWER_S:.0f} s", is_transient=True)
+        return {"point": point.code or None, "took_ms": _ms_since(begun), **await self._shown(point, outcome)}
+
+    async def _listened_to(self, provider: Provider) -> dict[str, Any]:
+        """What a provider says first on a connection of our own; its own messages are passed over."""
+        own = OwnMessages(feed_settings(provider.connection, provider.authentication).connection.skip)
+        secrets, begun, passed = (await self._secrets.vault()).of("provider", provider.code), time.monotonic(), 0
+        try:
+            async with self._feeds.open(provider, secrets, None) as feed, asyncio.timeout(MESSAGE_S):
+                while (message := await feed.message()) in own:
+                    passed += 1
+                raw = feed.shown(message)
+        except TimeoutError:
+            others = f" but {passed} messages of its own" if passed else ""
+            said = _nothing("no_data", f"it is connected, and says nothing within {MESSAGE_S:.0f} s{others}")
+            return {"took_ms": _ms_since(begun), **said}
+        except CaudalError as error:
+            return {"took_ms": _ms_since(begun), **_nothing("failed", str(error))}
+        topic = topics.PROVIDER_PUSH.address(provider=provider.code)
+        arrival = Arrival(topic, message, Inlet.WEBSOCKET, provider=provider.code)
+        return {"took_ms": _ms_since(begun), **await self._read([arrival], raw, [])}
 
     def _point(self, provider: Provider, params: dict[str, Any], points: Sequence[Point]) -> Point:
         """The point that is asked for: the one that is named, or made up from a source, or any of the provider's."""
@@ -109,16 +144,27 @@ class Trying:
 
     async def _shown(self, point: Point, outcome: Outcome) -> dict[str, Any]:
         if not isinstance(outcome, Answered):
-            kind = "failed" if isinstance(outcome, Failed) else "no_data"
-            return {"outcome": kind, "reason": outcome.reason, "raw": outcome.raw, "readings": [], "refused": []}
-        readings: list[Measurement] = []
+            return _nothing("failed" if isinstance(outcome, Failed) else "no_data", outcome.reason, outcome.raw)
         refused = [{"field": "row", "reason": row.reason} for row in outcome.unreadable]
-        for arrival in arrivals_of(point, outcome.readings):
+        return await self._read(arrivals_of(point, outcome.readings), outcome.raw, refused)
+
+    async def _read(self, arrivals: Sequence[Arrival], raw: str, refused: list[dict[str, str]]) -> dict[str, Any]:
+        """What becomes of arrivals that nobody else hears of."""
+        readings: list[Measurement] = []
+        for arrival in arrivals:
             read = await self._accepting.understood(arrival)
             readings += read.readings
             refused += [{"field": error.field, "reason": error.reason} for error in read.refused]
         shown = [_reading_shown(reading) for reading in readings[:SHOWN]]
-        return {"outcome": "answered", "raw": outcome.raw, "readings": shown, "refused": refused[:SHOWN]}
+        return {"outcome": "answered", "raw": raw, "readings": shown, "refused": refused[:SHOWN]}
+
+
+def _nothing(outcome: str, reason: str, raw: str = "") -> dict[str, Any]:
+    return {"outcome": outcome, "reason": reason, "raw": raw, "readings": [], "refused": []}
+
+
+def _ms_since(begun: float) -> float:
+    return round((time.monotonic() - begun) * 1000, 1)
 
 
 def _reading_shown(reading: Measurement) -> dict[str, Any]:

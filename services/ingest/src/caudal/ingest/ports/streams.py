@@ -32,6 +32,10 @@ class Feed(Protocol):
         """
         ...
 
+    def shown(self, message: bytes) -> str:
+        """The beginning of a message for people, without secrets."""
+        ...
+
 
 class Feeds(Protocol):
     """Opens connections to providers."""

@@ -64,7 +64,7 @@ async def list_point_credentials(door: TheDoor, caller: ProviderAdmin, code: Id)
 async def try_out_provider(
     door: TheDoor, caller: ProviderAdmin, create: Creating, code: Id, body: TrialBody | None = None
 ) -> Response:
-    """Ask a provider for the latest values of a point; shows what it says and what becomes of it, hands nothing on."""
+    """Ask a provider for a point's latest values, or listen to it; shows what comes and is read, hands nothing on."""
     params: dict[str, Any] = body.model_dump(exclude_none=True) if body else {}
 
     async def make() -> Response:

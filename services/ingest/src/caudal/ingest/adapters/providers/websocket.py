@@ -17,7 +17,7 @@ from caudal.common.domain.payloads.refusals import printable
 from caudal.common.domain.provider_feeds import FeedConnection, FeedSettings, Resume, feed_settings, filled, secret_of
 from caudal.common.domain.providers import Authentication
 from caudal.ingest.adapters.providers.egress import Guard, NotPublic, networks_from
-from caudal.ingest.adapters.providers.http import trust
+from caudal.ingest.adapters.providers.http import MAX_RAW, trust
 from caudal.ingest.adapters.providers.masking import Mask
 
 OPEN_S = 15.0
@@ -144,6 +144,11 @@ class WebsocketFeed:
             idle_s = self._connection.idle_s
             if idle_s is not None and self._loop.time() - begun > idle_s:
                 raise Transient(f"no message within {idle_s:g} s")
+
+    def shown(self, message: bytes) -> str:
+        """As `Feed`."""
+        start = printable(message[: 8 * MAX_RAW].decode("utf-8", "replace"))
+        return self._mask.start_of(start, MAX_RAW, is_whole=len(message) <= 8 * MAX_RAW)
 
     async def _ping(self) -> None:
         if self._awaits_pong:
