@@ -59,4 +59,4 @@ def test_guide_names_every_field_kind_and_provider(text: str) -> None:
 def test_both_languages_show_the_same_examples() -> None:
     half = len(EXAMPLES) // 2
     assert EXAMPLES[:half] == EXAMPLES[half:]
-    assert half == 5
+    assert half == 6

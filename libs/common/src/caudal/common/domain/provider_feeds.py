@@ -13,7 +13,8 @@ import msgspec
 from caudal.common.domain.errors import InvalidInput, Permanent
 from caudal.common.domain.payloads.mapping import Part
 from caudal.common.domain.payloads.paths import checked_paths
-from caudal.common.domain.providers import Authentication, checked_range, checked_url, checked_word, read_part
+from caudal.common.domain.provider_fields import checked_line, checked_range, checked_url, checked_word, read_part
+from caudal.common.domain.providers import Authentication
 
 KINDS = ("none", "bearer", "header", "basic", "query")
 """Kinds of authentication that a handshake has room for."""
@@ -66,7 +67,7 @@ class FeedConnection(Part, frozen=True, kw_only=True):
         for field in ("params", "headers"):
             for name, value in getattr(self, field).items():
                 checked_word(name, f"{field}.{name[:60]}")
-                _checked_line(value, f"{field}.{name[:60]}")
+                checked_line(value, f"{field}.{name[:60]}")
         for name in self.headers:
             if name.lower() in OWN_HEADERS or name.lower().startswith("sec-websocket"):
                 raise InvalidInput(f"headers.{name}", "belongs to the handshake")
@@ -150,8 +151,3 @@ def _texts(template: Any) -> Iterator[str]:
         case list() | tuple():
             for value in template:
                 yield from _texts(value)
-
-
-def _checked_line(text: str, field: str) -> None:
-    if len(text) > 1000 or not text.isascii() or not (text.isprintable() or not text):
-        raise InvalidInput(field, "is one line of at most 1000 printable ASCII characters")

@@ -4,19 +4,28 @@ All of it is data without secrets: an authentication names the secrets that it n
 sealed. See docs/guides/providers.md.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.payloads.layouts import Layout
 from caudal.common.domain.payloads.mapping import Part, TimeRule
-from caudal.common.domain.payloads.paths import Paths, checked_paths
+from caudal.common.domain.payloads.paths import Paths, checked_paths, paths_of
 from caudal.common.domain.payloads.times import checked_pattern
+from caudal.common.domain.provider_fields import (
+    NAME,
+    checked_headers,
+    checked_names,
+    checked_path,
+    checked_range,
+    checked_url,
+    checked_word,
+    read_part,
+)
 
 AuthenticationKind = Literal["none", "bearer", "header", "basic", "query", "login", "path_token", "device_token"]
 
@@ -25,9 +34,6 @@ SENT_TIMES = ("rfc3339", "epoch_s", "epoch_ms")
 
 MAX_ROWS = 10_000
 """Rows that one request may ask for."""
-
-_name = re.compile(r"\{(\w*)\}")
-_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,80}")
 
 
 class ProviderApi(StrEnum):
@@ -66,7 +72,7 @@ class Authentication(Part, frozen=True, kw_only=True):
         for field in ("header", "scheme", "parameter"):
             if text := getattr(self, field):
                 checked_word(text, field)
-        _checked_path(self.login_path, "login_path", frozenset())
+        checked_path(self.login_path, "login_path", frozenset())
         checked_paths(self.token, "token")
 
     def secrets(self) -> tuple[str, ...]:
@@ -91,9 +97,12 @@ class Connection(Part, frozen=True, kw_only=True):
     """A history is asked for in spans of about so many hours, oldest first."""
     timeout_s: float = 20.0
     """How long one request may take as a whole, 0.1 to 120 s."""
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Sent with each request, such as a tenant's name; nothing secret."""
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
+        checked_headers(self.headers)
         checked_range(self.page_rows, "page_rows", 1, MAX_ROWS)
         checked_range(self.span_hours, "span_hours", 1 / 60, 24 * 366)
         checked_range(self.timeout_s, "timeout_s", 0.1, 120)
@@ -107,7 +116,7 @@ class TagoConnection(Connection, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checked_path(self.path, "path", frozenset({"remote_id"}))
+        checked_path(self.path, "path", frozenset({"remote_id"}))
 
 
 class ThethingsConnection(Connection, frozen=True, kw_only=True):
@@ -120,7 +129,7 @@ class ThethingsConnection(Connection, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checked_path(self.path, "path", frozenset({"token", "key", "remote_id"}))
+        checked_path(self.path, "path", frozenset({"token", "key", "remote_id"}))
         if "{key}" not in self.path:
             raise InvalidInput("path", "needs {key}: each resource is asked for by itself")
 
@@ -133,7 +142,7 @@ class ThingsboardConnection(Connection, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checked_path(self.path, "path", frozenset({"remote_id"}))
+        checked_path(self.path, "path", frozenset({"remote_id"}))
 
 
 class GenericConnection(Connection, frozen=True, kw_only=True):
@@ -153,10 +162,12 @@ class GenericConnection(Connection, frozen=True, kw_only=True):
     latest_params: dict[str, str] | None = None
     """Parameters of a request for the latest values; None: those of `params`, with the last `span_hours`."""
     readings: Paths = "$"
-    """Where the rows stand."""
+    """Where the rows stand; entries: with `{key}` in it, those of each variable by themselves."""
     form: Literal["rows", "entries", "series"] = "rows"
     """rows: a row has all variables, and a key is the path of one. entries: a row has one variable. series: an object
     from key to a list of rows."""
+    layout: Layout = "list"
+    """How rows stand there; series: how those of each key do. list, columns or keyed, see `layouts`."""
     variable: Paths = "variable"
     """entries: where the key stands, unless it was asked for by `{key}`."""
     value: Paths = "value"
@@ -170,19 +181,27 @@ class GenericConnection(Connection, frozen=True, kw_only=True):
     """HTTP statuses that mean that there is nothing, such as 404 for a variable before its first value."""
     order: Literal["newest_first", "oldest_first"] = "newest_first"
     """Which rows a short answer has: needed where `paging` is time."""
-    paging: Literal["time", "page", "offset", "cursor", "none"] = "time"
+    paging: Literal["time", "page", "offset", "cursor", "link", "none"] = "time"
     """How the rows are reached that one answer had no room for. none: every answer is whole."""
     first_page: int = 1
     """page: number of the first."""
     cursor: Paths = "next"
-    """cursor: where the next one stands; the last page has none."""
+    """cursor, link: where the next one stands, or its address at the same host; the last page has none."""
+    success: dict[str, tuple[str | int | bool, ...]] = msgspec.field(default_factory=dict)
+    """Path to values: an answer that has none of them there is a failure, whatever its HTTP status."""
+    message: Paths = "message"
+    """Where such an answer says why."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for field in ("path", "latest_path"):
-            _checked_path(getattr(self, field) or "/", field, frozenset({"token", "remote_id", "key"}))
-        for field in ("readings", "variable", "value", "cursor"):
+            checked_path(getattr(self, field) or "/", field, frozenset({"token", "remote_id", "key"}))
+        for field in ("readings", "variable", "value", "cursor", "message"):
             checked_paths(getattr(self, field), field)
+        for path in self.success:
+            checked_paths(path, "success")
+        if any("{key}" in path for path in paths_of(self.readings)) and self.form != "entries":
+            raise InvalidInput("readings", "holds {key}, which only the form entries has a use for")
         if not self.time.path:
             raise InvalidInput("time.path", "is missing: a polled value has a time of its own")
         if self.sent_time not in SENT_TIMES:
@@ -205,8 +224,6 @@ CONNECTIONS: dict[ProviderApi, type[Connection]] = {
     ProviderApi.GENERIC: GenericConnection,
 }
 
-_Part = TypeVar("_Part", bound=Part)
-
 
 def provider_settings(api: str, connection: Mapping[str, Any], authentication: Mapping[str, Any]) -> ProviderSettings:
     """The settings that a catalog entry describes.
@@ -225,64 +242,15 @@ def provider_settings(api: str, connection: Mapping[str, Any], authentication: M
     return ProviderSettings(kind, there, us)
 
 
-def read_part(fields: Mapping[str, Any], part: type[_Part], field: str) -> _Part:
-    """The part that `fields` describe.
-
-    Raises:
-        InvalidInput: they do not; the error names the field, beginning with `field`.
-    """
-    try:
-        return msgspec.convert(dict(fields), part)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        inner = error.__cause__
-        if isinstance(inner, InvalidInput):
-            raise InvalidInput(f"{field}{path.rstrip('`')}.{inner.field}", inner.reason) from error
-        raise InvalidInput(f"{field}{path.rstrip('`')}", reason) from error
-
-
-def checked_url(url: str, field: str = "base_url", schemes: tuple[str, str] = ("http", "https")) -> None:
-    """Nothing, if `url` is a whole address without anything secret in it.
-
-    Raises:
-        InvalidInput: it is not; the error names `field`.
-    """
-    try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in schemes and parts.hostname and (parts.port or 1) > 0
-    except ValueError:
-        is_whole = False
-    if not is_whole or len(url) > 500 or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise InvalidInput(field, f"is no address such as {schemes[1]}://api.example.com/v2")
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        raise InvalidInput(field, "has no user, query or fragment: secrets are kept apart")
-
-
-def _checked_path(path: str, field: str, names: frozenset[str]) -> None:
-    literal = _name.sub("", path)
-    if not path.startswith("/") or len(path) > 500 or not path.isascii() or not path.isprintable():
-        raise InvalidInput(field, "is no path such as /devices/{remote_id}/values")
-    if any(mark in literal for mark in " {}?#\\@%") or "//" in path or "/../" in f"{path}/":
-        raise InvalidInput(field, "is a plain path: its parameters stand in fields of their own")
-    _checked_names(path, field, names)
-
-
-def _checked_names(template: str, field: str, names: frozenset[str]) -> None:
-    for name in _name.findall(template):
-        if name not in names:
-            known = ", ".join(f"{{{each}}}" for each in sorted(names)) or "none"
-            raise InvalidInput(field, f"{{{name[:40]}}} is unknown here; known: {known}")
-
-
 _PARAMETERS = frozenset({"remote_id", "key", "keys", "start", "end", "limit", "page", "offset", "cursor"})
 
 
 def _checked_params(connection: GenericConnection) -> None:
     for field in ("params", "latest_params"):
         for name, template in (getattr(connection, field) or {}).items():
-            _checked_names(template, f"{field}.{name[:60]}", _PARAMETERS)
-    held = {name for template in connection.params.values() for name in _name.findall(template)}
-    wanted = {"time": {"start", "end"}, "none": set()}.get(connection.paging, {connection.paging})
+            checked_names(template, f"{field}.{name[:60]}", _PARAMETERS)
+    held = {name for template in connection.params.values() for name in NAME.findall(template)}
+    wanted = {"time": {"start", "end"}, "none": set(), "link": set()}.get(connection.paging, {connection.paging})
     for name in sorted(wanted - held):
         raise InvalidInput("params", f"holds no {{{name}}}, which paging by {connection.paging} needs")
 
@@ -297,23 +265,3 @@ def _checked_sent_time(pattern: str) -> None:
     moment = datetime(2001, 2, 3, 16, 5, tzinfo=UTC)
     if datetime.strptime(moment.strftime(pattern), pattern).replace(tzinfo=UTC) != moment:
         raise InvalidInput("sent_time", f"{pattern[:60]!r} does not tell date, hour and minute")
-
-
-def checked_word(text: str, field: str) -> None:
-    """Nothing, if `text` can be a header's or a parameter's name.
-
-    Raises:
-        InvalidInput: it cannot; the error names `field`.
-    """
-    if not _token.fullmatch(text):
-        raise InvalidInput(field, "is one word of 1 to 80 letters, digits, - and _")
-
-
-def checked_range(value: float, field: str, least: float, most: float) -> None:
-    """Nothing, if `value` lies between the two.
-
-    Raises:
-        InvalidInput: it does not; the error names `field`.
-    """
-    if not least <= value <= most:
-        raise InvalidInput(field, f"must be {least:g} to {most:g}, is {value:g}")

@@ -14,7 +14,7 @@ from caudal.ingest.ports import RemoteReading, UnreadableRow
 
 READINGS_AT_ONCE = 500
 """Readings in one arrival."""
-ROWS_KNOWN = 200
+ROWS_KNOWN = 2_000
 """Unreadable rows remembered of one point."""
 
 
@@ -60,7 +60,7 @@ class Handed:
 
     def __init__(self) -> None:
         self._known: dict[str, dict[datetime, int]] = {}
-        self._refused: dict[str, set[str]] = {}
+        self._refused: dict[str, set[int]] = {}
 
     def news(self, point: str, readings: Sequence[RemoteReading]) -> list[RemoteReading]:
         """Those of `readings` whose instant was not handed on yet with just these values."""
@@ -77,7 +77,7 @@ class Handed:
     def new_rows(self, point: str, rows: Sequence[UnreadableRow]) -> list[UnreadableRow]:
         """Those of `rows` that were not put away yet."""
         known = self._refused.get(point, set())
-        return [row for row in rows if row.payload not in known]
+        return [row for row in rows if hash(row.payload) not in known]
 
     def keep_rows(self, point: str, rows: Sequence[UnreadableRow]) -> None:
         """Remember that these were put away; the ones before them are forgotten when they are many."""
@@ -85,7 +85,7 @@ class Handed:
             known = self._refused.setdefault(point, set())
             if len(known) > ROWS_KNOWN:
                 known.clear()
-            known.update(row.payload for row in rows)
+            known.update(hash(row.payload) for row in rows)
 
     def forget_others(self, points: Sequence[str]) -> None:
         """Forget all points but these."""

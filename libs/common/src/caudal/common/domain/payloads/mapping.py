@@ -10,6 +10,7 @@ import msgspec
 from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
+from caudal.common.domain.payloads.layouts import Layout
 from caudal.common.domain.payloads.numbers import number_reader
 from caudal.common.domain.payloads.paths import Paths, checked_paths, paths_of
 from caudal.common.domain.payloads.presets import PRESETS
@@ -94,6 +95,8 @@ class Mapping(Part, frozen=True, kw_only=True):
     form: Literal["rows", "entries", "series"] = "rows"
     """rows: a reading is an object with all its variables. entries: one object per variable and time. series: an
     object from variable to a list of entries."""
+    layout: Layout = "list"
+    """How rows stand there; in the form `series`: how each variable's entries do. See `layouts`."""
     device: Paths = ()
     """Where the device's name stands, for payloads that come without one on their topic."""
     time: TimeRule = TimeRule()

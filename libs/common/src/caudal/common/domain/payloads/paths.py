@@ -70,6 +70,7 @@ def first_finder(paths: Paths) -> Find | None:
     return find
 
 
+@lru_cache(maxsize=4096)
 def all_finder(path: str) -> FindAll:
     """Every value that `path` finds in a payload.
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from caudal.common.domain.payloads.instants import Instants
+from caudal.common.domain.payloads.layouts import Layout, rows_of
 from caudal.common.domain.payloads.mapping import Mapping
 from caudal.common.domain.payloads.paths import all_finder, first_finder, paths_of
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
@@ -62,6 +63,7 @@ class Reader:
         if mapping.form != "rows":
             self._read_items = self._entries
         self._is_series = mapping.form == "series"
+        self._layout = mapping.layout
         self._variable, self._variable_name = first_finder(mapping.variable), "/".join(paths_of(mapping.variable))
         self._value = first_finder(mapping.value)
 
@@ -82,7 +84,7 @@ class Reader:
             raise Unreadable(Refusal.SHAPE, self._where, "nothing there")
         items: list[Any] = []
         for node in nodes:
-            items.extend(node) if type(node) is list else items.append(node)
+            items.extend(rows_of(node, "list" if self._is_series else self._layout))
         if not items:
             raise Unreadable(Refusal.SHAPE, self._where, "is an empty list")
         return _bounded(items)
@@ -99,7 +101,7 @@ class Reader:
         return outcome
 
     def _row(self, item: Any, payload: Any, received_at: datetime, latest: datetime) -> Measurement:
-        if type(item) is not dict:
+        if type(item) is not dict and type(item) is not list:
             raise Unreadable(Refusal.SHAPE, self._where, f"{quoted(item)} is no object")
         own_time = self._time.find(item, payload, latest)
         values = self._values.of(item, payload)
@@ -150,7 +152,7 @@ class Reader:
 
     def _named(self, items: list[Any], payload: Any, outcome: Outcome) -> Iterator[tuple[str, str, Any]]:
         """(field, variable's name, entry) of each entry that has a name."""
-        pairs = _of_series(items) if self._is_series else ((None, item) for item in items)
+        pairs = _of_series(items, self._layout) if self._is_series else ((None, item) for item in items)
         for index, (series, entry) in enumerate(_bounded(list(pairs))):
             name = series if series is not None else self._variable(entry, payload) if self._variable else None
             if type(name) is int or (type(name) is str and name):
@@ -192,12 +194,12 @@ def _place(drafts: list[_Draft], code: str, parsed: int | float | str | None, en
     drafts[-1].values.put(code, parsed)
 
 
-def _of_series(items: list[Any]) -> Iterable[tuple[str | None, Any]]:
+def _of_series(items: list[Any], layout: Layout) -> Iterable[tuple[str | None, Any]]:
     for item in items:
         if type(item) is not dict:
             raise Unreadable(Refusal.SHAPE, "", f"{quoted(item)} is no object of variables")
         for name, entries in item.items():
-            for entry in entries if type(entries) is list else [entries]:
+            for entry in rows_of(entries, layout):
                 yield str(name), entry
 
 

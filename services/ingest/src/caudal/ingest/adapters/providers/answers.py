@@ -18,6 +18,10 @@ MAX_PAYLOAD = 16_000
 """Characters of the rows kept beside a reading."""
 
 
+MAX_UNREADABLE = 100
+"""Unreadable rows of a page, and of a stretch, that are kept one by one; those beyond are counted."""
+
+
 class Page(msgspec.Struct):
     """One answer, read."""
 
@@ -25,6 +29,15 @@ class Page(msgspec.Struct):
     unreadable: list[UnreadableRow]
     raw: str = ""
     """The beginning of the answer, for people."""
+    more_unreadable: int = 0
+    """Rows that cannot be read either, beyond those that are kept."""
+
+    def refuse(self, reason: str, item: Any) -> None:
+        """Keep a row that cannot be read, or count it."""
+        if len(self.unreadable) < MAX_UNREADABLE:
+            self.unreadable.append(UnreadableRow(reason=reason, payload=text_of(item)[:MAX_PAYLOAD]))
+        else:
+            self.more_unreadable += 1
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -40,21 +53,20 @@ def page_of(strands: Iterable[tuple[int, Iterable[Entry]]], read_time: ReadTime,
     """A page of strands, each with its count of rows and its entries."""
     page = Page([], [], raw)
     for count, entries in strands:
-        rows = [row for entry in entries if (row := _row(entry, read_time, page.unreadable)) is not None]
+        rows = [row for entry in entries if (row := _row(entry, read_time, page)) is not None]
         page.strands.append(Strand(rows, count))
     return page
 
 
-def _row(entry: Entry, read_time: ReadTime, unreadable: list[UnreadableRow]) -> RemoteRow | None:
+def _row(entry: Entry, read_time: ReadTime, page: Page) -> RemoteRow | None:
     try:
         at = read_time(entry.time)
     except Unreadable as error:
-        unreadable.append(UnreadableRow(reason=f"time: {error.reason}", payload=text_of(entry.item)[:MAX_PAYLOAD]))
+        page.refuse(f"time: {error.reason}", entry.item)
         return None
     value = entry.value
     if not _is_value(value):
-        reason = f"{entry.variable}: {quoted(value)} is no value"
-        unreadable.append(UnreadableRow(reason=printable(reason), payload=text_of(entry.item)[:MAX_PAYLOAD]))
+        page.refuse(printable(f"{entry.variable}: {quoted(value)} is no value"), entry.item)
         value = None
     return RemoteRow(entry.variable, at, value, entry.item)
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from caudal.common.domain.errors import CaudalError
 from caudal.common.domain.providers import Connection
 from caudal.common.ports import Clock
-from caudal.ingest.adapters.providers.answers import Page, readings_of
+from caudal.ingest.adapters.providers.answers import MAX_UNREADABLE, Page, readings_of
 from caudal.ingest.adapters.providers.failures import Failure
 from caudal.ingest.domain.paging import RESOLUTION, Ask, RemoteRow, Spans, TooDense, Walk
 from caudal.ingest.ports import Answered, Failed, NoData, Outcome, Question, UnreadableRow
@@ -22,23 +23,34 @@ class Gathered(msgspec.Struct):
     rows: list[RemoteRow] = []
     unreadable: dict[UnreadableRow, None] = {}
     """Each once."""
+    more_unreadable: int = 0
+    """Beyond those that are kept; a row that comes twice counts twice."""
     raw: str = ""
     """The beginning of the first answer."""
 
     def add(self, page: Page) -> None:
         """Take in a page."""
         self.rows.extend(row for strand in page.strands for row in strand.rows)
-        self.note(page.unreadable, page.raw)
+        self.note(page)
 
     def join(self, other: "Gathered") -> None:
         """Take in what else was gathered."""
         self.rows.extend(other.rows)
-        self.note(other.unreadable, other.raw)
+        self.note(other)
 
-    def note(self, unreadable: Iterable[UnreadableRow], raw: str) -> None:
+    def note(self, other: "Page | Gathered") -> None:
         """Take in what is beside the rows of an answer."""
-        self.unreadable |= dict.fromkeys(unreadable)
-        self.raw = self.raw or raw
+        known = {**self.unreadable, **dict.fromkeys(other.unreadable)}
+        self.unreadable = dict(islice(known.items(), MAX_UNREADABLE))
+        self.more_unreadable += other.more_unreadable + len(known) - len(self.unreadable)
+        self.raw = self.raw or other.raw
+
+    def told(self) -> list[UnreadableRow]:
+        """Rows that cannot be read, and how many more there are."""
+        if not self.more_unreadable:
+            return list(self.unreadable)
+        more = UnreadableRow(reason=f"{self.more_unreadable} more rows cannot be read", payload="[]")
+        return [*self.unreadable, more]
 
 
 class Api(Protocol):
@@ -101,7 +113,7 @@ class HttpProviderClient:
         if not readings and not gathered.unreadable:
             return NoData(reason="nothing was measured", raw=gathered.raw, complete_until=complete_until)
         unreadable = [
-            UnreadableRow(reason=self._mask(row.reason), payload=self._mask(row.payload)) for row in gathered.unreadable
+            UnreadableRow(reason=self._mask(row.reason), payload=self._mask(row.payload)) for row in gathered.told()
         ]
         return Answered(readings=readings, raw=gathered.raw, unreadable=unreadable, complete_until=complete_until)
 
@@ -120,7 +132,7 @@ async def walked(
     gathered = Gathered()
     while walk.ask is not None:
         page = await fetch(walk.ask)
-        gathered.note(page.unreadable, page.raw)
+        gathered.note(page)
         walk.take(page.strands)
     gathered.rows = walk.rows()
     return gathered

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -10,13 +11,16 @@ from urllib.parse import quote
 from caudal.common.domain.payloads.paths import first_finder
 from caudal.common.domain.providers import Authentication
 from caudal.common.ports import Clock
-from caudal.ingest.adapters.providers.failures import Failure, permanent, transient
+from caudal.ingest.adapters.providers.failures import UNSUCCESSFUL, Failure, permanent, transient
 from caudal.ingest.adapters.providers.http import Http, Sent
 from caudal.ingest.domain.payloads import is_text
 from caudal.ingest.ports import Failed
 
 REFUSED_FOR = timedelta(minutes=5)
 """How long a refused login is not tried again: accounts are locked after a few."""
+
+Judge = Callable[[Any, str], None]
+"""(answer, its beginning for people)."""
 
 _name = re.compile(r"\{(\w+)\}")
 
@@ -45,13 +49,22 @@ class Exchange:
         """`text` without secrets."""
         return self._http.mask(text)
 
-    async def get(self, path: str, names: Mapping[str, str], params: Mapping[str, str]) -> tuple[Any, str]:
+    async def get(
+        self,
+        path: str,
+        names: Mapping[str, str],
+        params: Mapping[str, str],
+        judge: Judge = lambda answer, raw: None,
+        link: str = "",
+    ) -> tuple[Any, str]:
         """What stands at a path, and the beginning of the answer for people.
 
         Args:
             path: Template.
             names: What `{…}` in the path stands for, apart from the token.
             params: As they are to be sent.
+            judge: Raises a `Failure` if an answer says of itself that it is none.
+            link: Address of a further page, instead of path and params.
 
         Raises:
             Failure: there is no telling.
@@ -60,16 +73,22 @@ class Exchange:
         if not all(is_text(text) for text in (*names.values(), *params.values())):
             raise permanent("a name over there is no text")
         filled = _filled(path, {**names, "token": self._secrets.get(self._authentication.secret, "")})
+        sent = Sent(filled, {**({} if link else params), **self._parameters()}, {}, link=link)
         if self._authentication.kind != "login":
-            return await self._http.json(Sent(filled, {**params, **self._parameters()}, self._headers()))
+            return await self._judged(sent, self._headers(), judge)
         token = await self._logged_in(instead_of=None)
         try:
-            return await self._http.json(Sent(filled, params, self._bearer(token)))
+            return await self._judged(sent, self._bearer(token), judge)
         except Failure as failure:
-            if failure.status != 401:
+            if failure.status not in (401, UNSUCCESSFUL):
                 raise
         token = await self._logged_in(instead_of=token)
-        return await self._http.json(Sent(filled, params, self._bearer(token)))
+        return await self._judged(sent, self._bearer(token), judge)
+
+    async def _judged(self, sent: Sent, headers: Mapping[str, str], judge: Judge) -> tuple[Any, str]:
+        answer, raw = await self._http.json(replace(sent, headers=headers))
+        judge(answer, raw)
+        return answer, raw
 
     def _require_secrets(self) -> None:
         for name in self._authentication.secrets():

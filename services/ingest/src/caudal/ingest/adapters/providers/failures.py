@@ -12,6 +12,10 @@ _TRANSIENT = frozenset({408, 409, 423, 425, 429})
 """Client errors that time heals; those of 500 and more are, too."""
 
 
+UNSUCCESSFUL = 200
+"""Status of an answer that was sent as a success and says that it is none."""
+
+
 class Failure(Exception):
     """Carries a `Failed` out of a request; never leaves a client."""
 
@@ -24,6 +28,11 @@ class Failure(Exception):
 def transient(reason: str, raw: str = "") -> Failure:
     """Asking again may help."""
     return Failure(Failed(reason=reason, is_transient=True, raw=raw))
+
+
+def unsuccessful(reason: str, raw: str) -> Failure:
+    """An answer says of itself that it is none."""
+    return Failure(Failed(reason=reason, is_transient=True, raw=raw), UNSUCCESSFUL)
 
 
 def permanent(reason: str, raw: str = "") -> Failure:

@@ -3,33 +3,24 @@
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from caudal.common.domain.payloads.instants import Instants
-from caudal.common.domain.payloads.paths import all_finder, finder, first_finder, paths_of
-from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
-from caudal.common.domain.payloads.work import bounded_work
 from caudal.common.domain.providers import GenericConnection
 from caudal.common.ports import Clock
-from caudal.ingest.adapters.providers.answers import Entry, Page, page_of
+from caudal.ingest.adapters.providers.answers import Page
 from caudal.ingest.adapters.providers.client import Gathered, newest, walked
 from caudal.ingest.adapters.providers.exchange import Exchange
 from caudal.ingest.adapters.providers.failures import Failure, transient
+from caudal.ingest.adapters.providers.generic_answers import FOREIGN, GenericAnswers, Keys
 from caudal.ingest.adapters.providers.instants import TimeWriter
 from caudal.ingest.domain.paging import Ask, Pile, Strand, may_be_cut
 from caudal.ingest.ports import Question
 
 MAX_PAGES = 1_000
 """Pages of one span; after as many, something goes round in circles."""
-FOREIGN = ""
-"""Variable of rows that are none of ours: they count when it is judged whether an answer was cut off."""
 
 _name = re.compile(r"\{(\w+)\}")
 _AHEAD = timedelta(days=1)
-
-Keys = Mapping[str, str]
-"""Variable code → key: those that one request asks for."""
 
 
 class GenericApi:
@@ -45,12 +36,9 @@ class GenericApi:
     def __init__(self, connection: GenericConnection, exchange: Exchange, clock: Clock, zone: str | None) -> None:
         self._connection, self._exchange, self._clock = connection, exchange, clock
         self._writer = TimeWriter(connection.sent_time, connection.time.zone or zone or "UTC")
-        self._instants = Instants(connection.time, zone)
-        self._locations = [all_finder(path) for path in paths_of(connection.readings)]
-        self._value, self._variable = first_finder(connection.value), first_finder(connection.variable)
-        self._cursor = first_finder(connection.cursor)
         templates = [connection.path, *connection.params.values()]
         self._is_keyed = any("{key}" in template for template in templates)
+        self._answers = GenericAnswers(connection, zone, exchange.mask, is_keyed=self._is_keyed)
 
     async def latest(self, question: Question) -> Gathered:
         """As `Api`."""
@@ -87,12 +75,12 @@ class GenericApi:
         pile, gathered = Pile(start, end, newest_first=newest_first), Gathered()
         asked = Ask(start - self._writer.resolution, end + self._writer.resolution, limit)
         async for page in self._pages(keys, self._marks(question, keys, asked), pile):
-            gathered.note(page.unreadable, page.raw)
+            gathered.note(page)
         gathered.rows = pile.rows()
         return gathered
 
     async def _pages(self, keys: Keys, marks: dict[str, str], pile: Pile) -> AsyncIterator[Page]:
-        """All pages of a span, put on `pile`, by number, offset or cursor."""
+        """All pages of a span, put on `pile`, by number, offset, cursor or link."""
         paging, cursor, rows = self._connection.paging, "", 0
         for turn in range(MAX_PAGES):
             numbers = {"page": str(self._connection.first_page + turn), "offset": str(rows), "cursor": cursor}
@@ -100,12 +88,14 @@ class GenericApi:
             new = pile.add(page.strands)
             rows += max((strand.count for strand in page.strands), default=0)
             yield page
-            if paging == "cursor":
-                known, cursor = cursor, self._next_cursor(answer)
+            if paging in ("cursor", "link"):
+                known, cursor = cursor, self._answers.next_cursor(answer)
                 if not cursor:
                     return
                 if cursor == known:
                     raise transient("the API gives the same cursor again", page.raw)
+                if paging == "link":
+                    marks = marks | {"link": cursor}
             elif paging == "none" or not any(may_be_cut(each, int(marks["limit"])) for each in page.strands):
                 return
             elif not new:
@@ -118,10 +108,6 @@ class GenericApi:
         if any(strand.count >= limit for strand in strands):
             raise transient("the API gives the same rows again on its next page", raw)
 
-    def _next_cursor(self, answer: Any) -> str:
-        found = self._cursor(answer, answer) if self._cursor else None
-        return str(found) if isinstance(found, int | str) and found is not False else ""
-
     async def _history_page(self, keys: Keys, marks: Mapping[str, str]) -> tuple[Page, Any]:
         return await self._page(self._connection.path, self._connection.params, keys, marks)
 
@@ -130,13 +116,11 @@ class GenericApi:
     ) -> tuple[Page, Any]:
         params = {name: _name.sub(lambda mark: marks[mark[1]], text) for name, text in templates.items()}
         answer, raw = await self._answer(path, marks, {name: text for name, text in params.items() if text})
-        with bounded_work():
-            strands = self._strands(answer, keys, raw)
-            return page_of(strands, partial(self._instant, answer), raw), answer
+        return self._answers.page(answer, keys, raw), answer
 
     async def _answer(self, path: str, marks: Mapping[str, str], params: Mapping[str, str]) -> tuple[Any, str]:
         try:
-            return await self._exchange.get(path, marks, params)
+            return await self._exchange.get(path, marks, params, self._answers.judge, marks.get("link", ""))
         except Failure as failure:
             if failure.status not in self._connection.no_data_statuses:
                 raise
@@ -162,51 +146,3 @@ class GenericApi:
             "offset": "0",
             "cursor": "",
         }
-
-    # ---------------------------------------------------------------- answers
-
-    def _instant(self, answer: Any, item: Any) -> datetime:
-        at = self._instants.find(item, answer, None)
-        if at is None:
-            raise Unreadable(Refusal.TIME, "", "is missing")
-        return at
-
-    def _strands(self, answer: Any, keys: Keys, raw: str) -> list[tuple[int, list[Entry]]]:
-        nodes = [] if answer is None else self._nodes(answer, raw)
-        if self._connection.form == "series":
-            return [self._series(node, code, key, raw) for node in nodes for code, key in keys.items()]
-        items = [item for node in nodes for item in (node if isinstance(node, list) else [node])]
-        if not all(isinstance(item, dict) for item in items):
-            raise transient(f"a row at {self._where()} is no object", raw)
-        read = self._row_entries if self._connection.form == "rows" else self._entry
-        return [(len(items), [entry for item in items for entry in read(item, answer, keys)])]
-
-    def _nodes(self, answer: Any, raw: str) -> list[Any]:
-        """What stands where rows are expected. Nothing there is not the same as no rows."""
-        for find in self._locations:
-            if nodes := find(answer):
-                return nodes
-        raise transient(f"nothing stands at {self._where()}, where rows are expected", raw)
-
-    def _series(self, node: Any, code: str, key: str, raw: str) -> tuple[int, list[Entry]]:
-        items = node.get(key, []) if isinstance(node, dict) else None
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise transient(f"what stands at {self._where()} is no object from key to a list of rows", raw)
-        return len(items), [Entry(code, item, self._found_value(item), {key: item}) for item in items]
-
-    def _row_entries(self, item: Any, answer: Any, keys: Keys) -> list[Entry]:
-        return [Entry(code, item, finder(key)(item, answer), item) for code, key in keys.items()]
-
-    def _entry(self, item: Any, answer: Any, keys: Keys) -> list[Entry]:
-        if self._is_keyed:
-            codes = list(keys)
-        else:
-            name = self._variable(item, answer) if self._variable else None
-            codes = [code for code, key in keys.items() if key == str(name)] or [FOREIGN]
-        return [Entry(code, item, self._found_value(item) if code != FOREIGN else None, item) for code in codes]
-
-    def _found_value(self, item: Any) -> Any:
-        return self._value(item, item) if self._value else None
-
-    def _where(self) -> str:
-        return quoted(" or ".join(paths_of(self._connection.readings)))

@@ -72,6 +72,8 @@ class Sent:
     headers: Mapping[str, str]
     body: Mapping[str, str] | None = None
     """Posted as JSON; None: a GET."""
+    link: str = ""
+    """Address of a further page, as an answer gave it; it takes the place of `path`, and `params` are added to it."""
 
 
 class Http:
@@ -89,6 +91,7 @@ class Http:
         self, connection: Connection, http: httpx.AsyncClient, clock: Clock, mask: Mask, pace: Pace | None = None
     ) -> None:
         self._base, self._timeout_s = connection.base_url.rstrip("/"), connection.timeout_s
+        self._common = {**_HEADERS, **connection.headers}
         self._http, self._clock, self.mask, self._pace = http, clock, mask, pace
         self._host = httpx.URL(connection.base_url).netloc.decode("ascii", "replace")
         for name in ("httpx", "httpcore"):
@@ -122,13 +125,26 @@ class Http:
 
     async def _answer(self, sent: Sent) -> tuple[httpx.Response, bytes]:
         """The last answer of a chain of redirects that stays where it began."""
-        url = self._base + sent.path + (f"?{urlencode(sent.params, quote_via=quote)}" if sent.params else "")
+        query = urlencode(sent.params, quote_via=quote)
+        url = self._linked(sent) if sent.link else self._base + sent.path + (f"?{query}" if query else "")
         for _ in range(MAX_REDIRECTS + 1):
             response, body = await self._bounded(url, sent)
             if not 300 <= response.status_code < 400:
                 return response, body
             url = self._redirected(response, sent)
         raise permanent(f"{self._host} redirects in a circle")
+
+    def _linked(self, sent: Sent) -> str:
+        """Where a link to a further page leads; nowhere but to where we are, since our secrets go along."""
+        try:
+            here = httpx.URL(self._base + sent.path)
+            there = here.join(sent.link)
+        except (httpx.InvalidURL, ValueError):
+            raise permanent(f"{self._host} gives a link that leads nowhere") from None
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc) or there.userinfo:
+            place = printable(f"{there.scheme}://{there.host}")[:100]
+            raise permanent(f"{self._host} gives a link to {place}, where our secrets have no business")
+        return str(there.copy_merge_params(dict(sent.params)) if sent.params else there)
 
     def _redirected(self, response: httpx.Response, sent: Sent) -> str:
         """Where a redirect leads; our secrets go nowhere else."""
@@ -168,7 +184,9 @@ class Http:
         silence_s = min(READ_S, self._timeout_s)
         timeout = httpx.Timeout(silence_s, connect=min(CONNECT_S, self._timeout_s), pool=self._timeout_s)
         content = None if sent.body is None else msgspec.json.encode(dict(sent.body))
-        headers = {**_HEADERS, **sent.headers} | ({"Content-Type": "application/json"} if content is not None else {})
+        headers = {**self._common, **sent.headers}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         try:
             return httpx.Request(
                 "GET" if content is None else "POST",
