@@ -140,6 +140,8 @@ OF: Mapping[str, Mapping[str, Any]] = {
     "Summary": {"raw": {"COMPLETED": 187}, "duplicates": 3, "late": 5, "flags": {"GLITCH": 1}, "rejected": 1},
     "Figures": {"uptime_sec": 86_400.0, "points_written": 18_700, "last_flush_rows": 5},
     "TrialAnswer": {"outcome": "answered", "raw": '{"5003": [{"ts": 1772445600000, "value": "12.4"}]}', "reason": None},
+    "MappingTrialAnswer": {"readings_found": 1, "parts_refused": 1},
+    "MappedReading": {"is_timed": True, "logged_at": None, "values": {"flow": 12.5}, "problems": {}},
     "PollAnswer": {"outcome": "under_way"},
     "Preset": {"name": "TData", "mapping": {"values": "*"}},
     "ProviderPolling": {"error": None},
@@ -188,6 +190,8 @@ def _examples_by_key(schema: Mapping[str, Any], shapes: Mapping[str, Any]) -> di
     inner = schema.get("additionalProperties")
     if isinstance(inner, Mapping) and "$ref" in inner:
         return {"tdata": _example(inner, shapes, is_whole=True)}
+    if isinstance(inner, Mapping) and inner.get("type") == "object":
+        return {"flat": {"time": {"path": ["measured_at", "ts"]}, "values": "*"}}
     return {"password": WORDS["at"]} if isinstance(inner, Mapping) else {}
 
 

@@ -9,6 +9,7 @@ from caudal.common.domain.payloads.presets import PRESETS
 from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.once import Creating
 from caudal.gateway_api.entrypoints.schemas.mappings import MappingTrialAnswer, MappingTrialBody, trial_answer
 from caudal.gateway_api.handlers.mappings import try_mapping
 
@@ -22,8 +23,13 @@ async def list_mapping_presets(_caller: CatalogReader) -> Response:
 
 
 @mappings.post("/api/mappings/try", response_model=MappingTrialAnswer)
-async def try_out_mapping(door: TheDoor, _caller: CatalogEditor, body: MappingTrialBody) -> Response:
+async def try_out_mapping(door: TheDoor, _caller: CatalogEditor, create: Creating, body: MappingTrialBody) -> Response:
     """Show what a mapping makes of a payload: readings, and the reasons why parts of it are none. Nothing is kept."""
     now = body.received_at or door.catalog.clock.now()
-    # It may take a second of a processor; others are answered meanwhile.
-    return answer(trial_answer(await asyncio.to_thread(try_mapping, body.mapping, body.time_zone, body.payload, now)))
+
+    async def make() -> Response:
+        # It may take a second of a processor; others are answered meanwhile.
+        trial = await asyncio.to_thread(try_mapping, body.mapping, body.time_zone, body.payload, now)
+        return answer(trial_answer(trial))
+
+    return await create(make)
