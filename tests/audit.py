@@ -25,7 +25,7 @@ from servers.installation import Installation
 
 Instant = tuple[str, datetime]
 """Point and time of measurement."""
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """After so long what is not there will not come."""
 Values = Mapping[str, ProcessedValue]
 
@@ -117,7 +117,7 @@ async def audit(site: Installation, fleet: Fleet, witness: Witness) -> Audit:
     return found
 
 
-async def settled(site: Installation, fleet: Fleet, witness: Witness, patience_s: float = 60.0) -> Audit:
+async def settled(site: Installation, fleet: Fleet, witness: Witness, patience_s: float = PATIENCE_S) -> Audit:
     """The audit once all is well and nothing is on its way; or as it is after `patience_s`."""
     deadline = time.monotonic() + patience_s
     while True:

@@ -15,7 +15,7 @@ from caudal.common.settings import MqttSettings
 
 CONSUMER = Path(__file__).with_name("numbered_consumer.py")
 """The program of `numbered_consumer`; its last argument says after how many messages it kills itself."""
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """No test waits longer for what must come."""
 
 

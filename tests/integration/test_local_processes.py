@@ -14,7 +14,7 @@ from caudal.cli.local.process import ChildProcess
 from caudal.cli.local.supervisor import Supervisor
 from caudal.common.domain.errors import Permanent
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def child(folder: Path, program: str, name: str = "child") -> ChildProcess:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 PROGRAM = """\
 import asyncio, time
 from caudal.common import service as shell

@@ -125,7 +125,7 @@ async def test_frozen_server_costs_no_question_more_than_the_timeout(tmp_path: P
         assert await ask_value(engine, count) == 6
         server.freeze()
         try:
-            async with asyncio.timeout(3.0):
+            async with asyncio.timeout(10):
                 asked = (ask_value(engine, count) for _ in range(50))
                 answers = await asyncio.gather(*asked, return_exceptions=True)
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class WebsocketProvider:

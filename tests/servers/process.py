@@ -30,7 +30,7 @@ class Server:
     """One process on one port; subclasses say how it is started and when it is ready."""
 
     name = "server"
-    start_timeout_s = 20.0
+    start_timeout_s = 60.0
 
     def __init__(self, folder: Path) -> None:
         self.host = "127.0.0.1"

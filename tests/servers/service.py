@@ -15,8 +15,6 @@ from servers.process import Server
 class Service(Server):
     """`python -m caudal.<module>` with settings from the environment; ready when it says so."""
 
-    start_timeout_s = 30.0
-
     def __init__(self, folder: Path, module: str, settings: Mapping[str, str], *, replica: str = "") -> None:
         super().__init__(folder)
         self.name = f"{module}{replica}"

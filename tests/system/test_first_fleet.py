@@ -86,7 +86,6 @@ def numbers_of(samples: list[dict[str, Any]]) -> dict[datetime, dict[str, float]
     }
 
 
-@pytest.mark.timeout(240)
 def test_an_empty_platform_becomes_a_fleet_by_its_api_alone(port: int, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.json"
     with ExitStack() as stack:

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from audit import Witness, settled
 from buses import running, until
 from figures import tell
@@ -13,7 +11,6 @@ from servers.installation import Installation, metered_point
 RATE_PER_S = 200
 
 
-@pytest.mark.timeout(120)
 async def test_readings_wait_for_a_processor_that_was_never_there(site: Installation) -> None:
     fleet = Fleet(site.broker.port, devices=4)
     await site.add_points([metered_point(device) for device in fleet.devices])

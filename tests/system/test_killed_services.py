@@ -27,7 +27,6 @@ def spy(port: int, module: str) -> tuple[MqttBus, Box]:
     return bus, box
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("services", [("ingest", "processor"), ("ingest", "processor-1", "processor-2")])
 async def test_services_killed_under_load_lose_nothing_and_double_nothing(
     site: Installation, services: tuple[str, ...]

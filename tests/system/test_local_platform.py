@@ -96,7 +96,6 @@ def login(up: Up, said: str) -> str:
 
 
 @LINUX
-@pytest.mark.timeout(240)
 def test_up_can_be_logged_in_to_ends_without_a_trace_and_goes_on_where_it_was(up: Up) -> None:
     first = up.said()
     token = login(up, first)
@@ -117,7 +116,6 @@ def test_up_can_be_logged_in_to_ends_without_a_trace_and_goes_on_where_it_was(up
 
 
 @LINUX
-@pytest.mark.timeout(240)
 def test_a_killed_service_is_started_again_and_that_is_said(up: Up) -> None:
     (ingest,) = [pid for pid, command in processes_of(up.data).items() if "caudal.ingest" in command]
     os.kill(ingest, signal.SIGKILL)
@@ -126,7 +124,6 @@ def test_a_killed_service_is_started_again_and_that_is_said(up: Up) -> None:
 
 
 @LINUX
-@pytest.mark.timeout(240)
 def test_killed_without_warning_up_leaves_no_process_behind_and_the_folder_is_free(up: Up) -> None:
     assert up.process is not None
     os.kill(up.process.pid, signal.SIGKILL)
@@ -135,7 +132,6 @@ def test_killed_without_warning_up_leaves_no_process_behind_and_the_folder_is_fr
     up.start()
 
 
-@pytest.mark.timeout(240)
 def test_a_second_up_on_the_same_folder_and_one_on_the_same_port_are_refused_with_advice(
     up: Up, tmp_path: Path
 ) -> None:
@@ -215,7 +211,6 @@ def test_load_without_a_running_platform_says_how_to_start_one(tmp_path: Path) -
     assert f"caudal up --data-dir {tmp_path}" in refused("load", "--data-dir", str(tmp_path), "rows.csv")
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("broker", ["mosquitto", "embedded"])
 def test_demo_gives_the_volume_of_the_file_to_within_one_pulse(tmp_path: Path, broker: str) -> None:
     folder = tmp_path / "demo"
@@ -237,7 +232,6 @@ def test_demo_gives_the_volume_of_the_file_to_within_one_pulse(tmp_path: Path, b
     assert processes_of(folder) == {}
 
 
-@pytest.mark.timeout(60)
 def test_demo_refuses_a_folder_with_readings(tmp_path: Path) -> None:
     (tmp_path / "instance.json").write_text('{"pid": 1, "api_port": 8000, "mqtt_port": 1883}')
     done = subprocess.run(

@@ -32,7 +32,7 @@ COUNT = 10_000
 GOOD_EVERY = 1000
 """So often something good stands between the malformed."""
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 SETTLED_S = 0.5
 """Nothing has come for so long: it is time to look whether all is there."""
 
@@ -210,7 +210,6 @@ def health(site: Installation) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", [name for name in DOORS if name != "config"])
 async def test_malformed_messages_are_each_accounted_for(site: Installation, name: str) -> None:
     payloads, box, before, begun = list(malformed(DOORS[name].valid, COUNT)), Box(), health(site), time.monotonic()

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from audit import series_of
 from buses import PATIENCE_S, producer
 from caudal.common.bus.codec import encode
@@ -87,7 +85,6 @@ def deliveries_taken(service: Service) -> int:
     return int(float(line.rpartition(" ")[2]))
 
 
-@pytest.mark.timeout(120)
 async def test_shuffled_and_repeated_window_over_three_replicas_ends_in_the_same_tables(
     tmp_path: Path, postgres: Postgres, influx1: Influx1, tables: str
 ) -> None:

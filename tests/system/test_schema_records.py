@@ -35,7 +35,6 @@ async def records(site: Installation) -> dict[str, tuple[dict[str, float], int]]
     return {each["starts_at"]: (each["values"], each["readings"]) for each in found}
 
 
-@pytest.mark.timeout(120)
 async def test_records_made_under_load_are_those_of_the_rows(site: Installation) -> None:
     fleet = Fleet(site.broker.port, devices=2)
     await site.add_points([metered_point(device) for device in fleet.devices])

@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import msgspec
-import pytest
 
 from audit import PATIENCE_S, Witness, settled
 from buses import running
@@ -15,7 +14,6 @@ from servers.installation import Installation, metered_point
 RATE_PER_S = 200
 
 
-@pytest.mark.timeout(120)
 async def test_readings_from_before_the_claim_end_in_the_series_of_a_device_known_from_the_start(
     site: Installation,
 ) -> None:

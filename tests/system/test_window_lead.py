@@ -21,7 +21,6 @@ CHUNK = 5000
 """Rows that are sent at once."""
 
 
-@pytest.mark.timeout(120)
 async def test_a_window_waits_for_the_processor_and_then_ends(site: Installation) -> None:
     await asyncio.to_thread(site.start, "processor")
     await asyncio.to_thread(site.services["processor"].stop)

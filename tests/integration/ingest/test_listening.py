@@ -1,7 +1,7 @@
 """Who listens, and how providers that come by themselves are shown, over the record on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from buses import until
 from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.domain.catalog import Point, Provider, ProviderType
 from caudal.common.domain.errors import InvalidInput, Permanent
@@ -99,12 +100,6 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await migrate(engine, "caudal.ingest", VERSION_TABLE)
     yield House(engine)
     await engine.dispose()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

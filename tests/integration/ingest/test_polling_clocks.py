@@ -18,7 +18,7 @@ from servers.process import free_port
 from servers.redis import Redis
 
 EVERY = timedelta(minutes=5)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Begun:

@@ -17,7 +17,7 @@ from caudal.ingest.ports import Failed, Outcome, Question
 from fakes.providers import MemoryProvider, asked_provider, away, sourced_point
 from integration.ingest.test_polling_rounds import DAY, HOUR, KEYS, MINUTE, NOW, House
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class SlowProvider(MemoryProvider):

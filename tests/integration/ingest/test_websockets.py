@@ -28,7 +28,7 @@ from servers.service import Service
 
 SECRET = "t0p-s3cr3t-of-a-feed"
 MALFORMED = 10_000
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Feed:
@@ -236,7 +236,6 @@ async def test_no_secret_follows_a_redirect(opened: Opened) -> None:
         assert elsewhere.handshakes == []
 
 
-@pytest.mark.timeout(300)
 async def test_ten_thousand_malformed_messages_are_each_accounted_for_and_delay_nobody(opened: Opened) -> None:
     feed = await opened(max_bytes=1_048_576)
     await feed.provider.connected()
