@@ -131,6 +131,7 @@ async def make_tables(database_url: str) -> None:
     try:
         await migrate(engine, "caudal.processor", "alembic_version_processor")
         await migrate(engine, "caudal.gateway_api", VERSION_TABLE)
+        await migrate(engine, "caudal.ingest", "alembic_version_ingest")
     finally:
         await engine.dispose()
 

@@ -3,6 +3,7 @@
 Points are made through the API: `point-<n>` claims `meter-<n>`, with a pulse totalizer `total` and a flow `flow`.
 """
 
+import asyncio
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ from time import monotonic, sleep
 from typing import Any, Self
 
 from servers.influx import Influx1, Influx2
+from servers.installation import make_tables
 from servers.mosquitto import Mosquitto
 from servers.postgres import Postgres
-from servers.service import Service, migrate
+from servers.service import Service
 
 ADMIN = {"email": "admin@example.org", "password": "not-a-real-password"}
 DATABASE = "telemetry"
@@ -45,8 +47,7 @@ class Platform:
             for server in (self.mosquitto, self.postgres, self.influx):
                 starting.enter_context(server)
             settings = self.settings()
-            for module in ("gateway_api", "processor", "ingest"):
-                migrate(module, settings)
+            asyncio.run(make_tables(settings["CAUDAL_DATABASE_URL"]))
             self.gateway = Service(self.folder / "gateway", "gateway_api", settings)
             self.ingest = Service(self.folder / "ingest", "ingest", settings)
             self.processors = [

@@ -74,20 +74,3 @@ class Service(Server):
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split(f"{field}:")[1].split()[0]) / 1024
-
-
-def migrate(module: str, settings: Mapping[str, str]) -> None:
-    """Bring one service's tables up to date.
-
-    Raises:
-        CalledProcessError: it failed; its output says why.
-    """
-    import subprocess
-
-    subprocess.run(
-        [sys.executable, "-m", f"caudal.{module}", "migrate"],
-        check=True,
-        env={**os.environ, **settings},
-        timeout=60,
-        capture_output=True,
-    )
