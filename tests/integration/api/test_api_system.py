@@ -121,6 +121,7 @@ class TestErrors:
     async def test_unreadable_json_is_400(self, api: ApiHouse, body: bytes) -> None:
         answer = await api.admin.post("/api/points/", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unreadable_request")
+        assert [each["field"] for each in answer.json()["error"]["fields"]] == ["body"]
 
     async def test_bug_is_told_as_such_and_tells_nothing(self, api: ApiHouse, monkeypatch: pytest.MonkeyPatch) -> None:
         async def broken(_ledger: SqlLedger) -> int:

@@ -154,6 +154,8 @@ def field_of(found: Mapping[str, Any]) -> tuple[str, str]:
     place = _without_inlet(found["loc"])
     context = found.get("ctx", {})
     cause = context.get("error")
+    if found["type"] == "json_invalid":
+        return "body", f"is no JSON at character {found['loc'][-1]}: {cause}"
     if isinstance(cause, InvalidInput):
         # Our own types name the field within what pydantic was looking at.
         return ".".join(part for part in (place, cause.field) if part) or "body", cause.reason
@@ -172,6 +174,9 @@ def _without_inlet(loc: Sequence[str | int]) -> str:
 async def _on_refused_by_framework(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = CODES.get(error.status_code, "refused")
+    if error.status_code == 400:
+        # The framework's word for a body that is no text, or nested too deeply.
+        return problem(400, code, "body: cannot be read as JSON", [("body", "cannot be read as JSON")])
     return problem(error.status_code, code, str(error.detail), headers=error.headers)
 
 
