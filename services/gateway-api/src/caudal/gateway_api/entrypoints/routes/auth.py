@@ -25,19 +25,16 @@ from caudal.gateway_api.entrypoints.schemas.auth import (
     ResetRequestBody,
     UserAnswer,
 )
-from caudal.gateway_api.entrypoints.schemas.common import Listed, Problem
+from caudal.gateway_api.entrypoints.schemas.common import Listed
 from caudal.gateway_api.handlers.identity import LoggedIn, log_in, log_out, refresh
 from caudal.gateway_api.handlers.passwords import change_password, issue_reset, request_reset, use_reset
 
 auth = room("auth")
 
-TOO_MANY: dict[int | str, dict[str, Any]] = {
-    429: {"model": Problem, "description": "Too many failed attempts; see Retry-After"}
-}
 UNCACHED = {"Cache-Control": "no-store"}
 
 
-@auth.post("/api/auth/login", response_model=LoginAnswer, responses=TOO_MANY)
+@auth.post("/api/auth/login", response_model=LoginAnswer)
 async def login(door: TheDoor, request: Request, body: LoginBody) -> Response:
     """Give a token for an email and a password, and a refresh token to go on with."""
     agent = request.headers.get("user-agent", "")
@@ -63,14 +60,14 @@ async def me(caller: AnyUser) -> Response:
     return answer(_shown(caller))
 
 
-@auth.post("/api/auth/password", status_code=204, responses=TOO_MANY)
+@auth.post("/api/auth/password", status_code=204)
 async def set_password(door: TheDoor, caller: AnyUser, body: PasswordBody) -> Response:
     """Change one's password; one's other sessions end."""
     await change_password(door.identity, caller, body.current_password, body.new_password)
     return Response(status_code=204)
 
 
-@auth.post("/api/auth/password/reset-request", status_code=202, response_model=Requested, responses=TOO_MANY)
+@auth.post("/api/auth/password/reset-request", status_code=202, response_model=Requested)
 async def ask_for_reset(door: TheDoor, request: Request, body: ResetRequestBody) -> Response:
     """Ask for a new password; the answer is the same for users and for strangers."""
     await request_reset(door.identity, body.email, origin_of(request))
