@@ -90,15 +90,15 @@ class SqlRoles:
         row = (await self._connection.execute(query)).mappings().one_or_none()
         return _role_of(row) if row else None
 
-    async def add(self, role: Role, at: datetime) -> None:
+    async def add(self, role: Role) -> None:
+        row = {"code": role.code, "created_at": role.created_at, **_told(role)}
         try:
-            await self._connection.execute(sa.insert(roles).values(code=role.code, **_told(role), updated_at=at))
+            await self._connection.execute(sa.insert(roles).values(row))
         except IntegrityError as error:
             raise Conflict("this code is taken", "code") from error
 
-    async def put(self, role: Role, at: datetime) -> None:
-        statement = sa.update(roles).where(roles.c.code == role.code)
-        await self._connection.execute(statement.values(**_told(role), updated_at=at))
+    async def put(self, role: Role) -> None:
+        await self._connection.execute(sa.update(roles).where(roles.c.code == role.code).values(_told(role)))
 
     async def remove(self, code: str) -> None:
         try:
@@ -107,8 +107,9 @@ class SqlRoles:
             raise Conflict("users have this role: give them another one first") from error
 
 
-def _told(role: Role) -> dict[str, str]:
-    return {"name": role.name, "permissions": msgspec.json.encode(sorted(role.permissions)).decode()}
+def _told(role: Role) -> dict[str, Any]:
+    words = msgspec.json.encode(sorted(role.permissions)).decode()
+    return {"name": role.name, "permissions": words, "updated_at": role.updated_at}
 
 
 def _lines_of(client: str) -> sa.Select[Any]:
@@ -116,7 +117,8 @@ def _lines_of(client: str) -> sa.Select[Any]:
 
 
 def _role_of(row: Mapping[Any, Any]) -> Role:
-    return Role(code=row["code"], name=row["name"], permissions=permissions_of(row["permissions"]))
+    plain = {name: row[name] for name in ("code", "name", "created_at", "updated_at")}
+    return Role(**plain, permissions=permissions_of(row["permissions"]))
 
 
 def _line_of(row: Mapping[Any, Any]) -> AuditLine:

@@ -25,6 +25,7 @@ roles = sa.Table(
     sa.Column("code", sa.String(64), primary_key=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("permissions", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 """`permissions` is a JSON list of words."""

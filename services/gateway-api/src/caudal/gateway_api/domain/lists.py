@@ -151,10 +151,10 @@ UNCLAIMED = ListShape(
 )
 ROLES = ListShape(
     name="roles",
-    columns=("code", "name", "permissions"),
-    filters={"code": Code, "name": str, "updated_at": datetime},
+    columns=("code", "name", "permissions", "created_at", "updated_at"),
+    filters={"code": Code, "name": str} | _KEPT,
     searched=("code", "name"),
-    ordered=("code", "name", "updated_at"),
+    ordered=("code", "name", "created_at", "updated_at"),
     key=("code",),
 )
 API_KEYS = ListShape(

@@ -1,6 +1,7 @@
 """What each role may do: rows that administrators edit."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.gateway_api.domain.audit import act_of
@@ -20,7 +21,7 @@ async def create_role(identity: Identity, caller: Caller, role: Role) -> Role:
     _check(caller, role)
     now = identity.clock.now()
     async with identity.store.work() as work:
-        await work.roles.add(role, now)
+        await work.roles.add(role)
         work.audit.record(act_of(caller, now, "create", "role", role.code, None, role))
     return role
 
@@ -42,11 +43,11 @@ async def change_role(
         if before is None:
             raise NotFound("role", code)
         expected.check(before)
-        after = change(before)
+        after = replace(change(before), updated_at=now)
         if code == ADMIN and after.permissions != before.permissions:
             raise Conflict("administrators may everything: make another role for those who may not", "permissions")
         _check(caller, after)
-        await work.roles.put(after, now)
+        await work.roles.put(after)
         work.audit.record(act_of(caller, now, "change", "role", code, before, after))
     return after
 

@@ -43,7 +43,7 @@ async def add_role(door: TheDoor, caller: RoleEditor, create: Creating, body: Ro
     """Add a role; it may do no more than who adds it."""
 
     async def make() -> Response:
-        return _shown(await create_role(door.identity, caller, body.role()), 201)
+        return _shown(await create_role(door.identity, caller, body.made(door.identity.clock.now())), 201)
 
     return await create(make)
 

@@ -17,6 +17,29 @@ def _example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
+_TIMES = {"created_at": "2026-03-02T10:00:00Z", "updated_at": "2026-03-02T10:00:00Z"}
+_USER = {
+    "id": "5f1c0a6e8b0d4c6f9d1e2a3b4c5d6e7f",
+    "email": "ana@andes.cl",
+    "role": "client_user",
+    "client": "andes",
+    "permissions": ["points:read", "telemetry:read"],
+}
+_KEY = {
+    "id": "0b7e9a1c2d3f4a5b8c6d7e8f90a1b2c3",
+    "prefix": "caudal_x9Kq2w",
+    "label": "logger 7",
+    "permissions": ["telemetry:push"],
+    "client": "andes",
+    "provider": None,
+    "device": "logger-7",
+    "created_by": "admin@caudal.local",
+    "created_at": "2026-03-02T10:00:00Z",
+    "expires_at": None,
+    "last_used_at": "2026-03-05T08:31:00Z",
+}
+
+
 class LoginBody(Body):
     """Who wants to come in."""
 
@@ -78,9 +101,10 @@ class RoleBody(Body):
     name: Text = ""
     permissions: Annotated[list[Permission], Field(min_length=1, max_length=100)]
 
-    def role(self) -> Role:
+    def made(self, now: datetime) -> Role:
         """The role that this says."""
-        return Role(code=self.code, name=self.name, permissions=frozenset(self.permissions))
+        permissions = frozenset(self.permissions)
+        return Role(code=self.code, name=self.name, permissions=permissions, created_at=now, updated_at=now)
 
 
 class RolePatch(Body):
@@ -120,19 +144,27 @@ class ApiKeyBody(Body):
 class RoleAnswer:
     """What users can be."""
 
+    __pydantic_config__ = _example(
+        code="night_shift", name="Night shift", permissions=["points:read", "telemetry:read"], **_TIMES
+    )
+
     code: str
     name: str
     permissions: list[str]
+    created_at: datetime
+    updated_at: datetime
 
 
 def role_answer(role: Role) -> RoleAnswer:
     """`role` as it is shown."""
-    return RoleAnswer(role.code, role.name, sorted(role.permissions))
+    return RoleAnswer(role.code, role.name, sorted(role.permissions), role.created_at, role.updated_at)
 
 
 @dataclass(frozen=True)
 class UserAnswer:
     """A user, as the user may see it."""
+
+    __pydantic_config__ = _example(**_USER)
 
     id: str
     email: str
@@ -145,6 +177,16 @@ class UserAnswer:
 @dataclass(frozen=True)
 class LoginAnswer:
     """What is sent as `Authorization: Bearer <token>` from now on, and what renews it."""
+
+    __pydantic_config__ = _example(
+        token="eyJhbGciOiJFUzI1NiIs…",
+        token_type="Bearer",
+        expires_at="2026-03-02T11:00:00Z",
+        expires_in=3600,
+        refresh_token="X9cS3kq0wF…",
+        refresh_expires_at="2026-04-01T10:00:00Z",
+        user=_USER,
+    )
 
     token: str
     token_type: str
@@ -161,12 +203,16 @@ class LoginAnswer:
 class Requested:
     """The same answer to everybody."""
 
+    __pydantic_config__ = _example(requested=True)
+
     requested: bool
 
 
 @dataclass(frozen=True)
 class ResetAnswer:
     """A token with which a user sets a new password, told only here."""
+
+    __pydantic_config__ = _example(user=_USER["id"], token="b1qT0Zr…", expires_at="2026-03-03T10:00:00Z")
 
     user: str
     token: str
@@ -177,6 +223,8 @@ class ResetAnswer:
 @dataclass(frozen=True)
 class ApiKeyAnswer:
     """An API key without its secret."""
+
+    __pydantic_config__ = _example(**_KEY)
 
     id: str
     prefix: str
@@ -196,6 +244,8 @@ class ApiKeyAnswer:
 @dataclass(frozen=True)
 class NewApiKeyAnswer(ApiKeyAnswer):
     """An API key with its secret, which is told only here."""
+
+    __pydantic_config__ = _example(**_KEY, key="caudal_x9Kq2w…")
 
     key: str
     """Keep it: it cannot be read again."""
