@@ -1,6 +1,7 @@
 """/api/auth/: coming in, and how often one may try."""
 
 import asyncio
+import base64
 from dataclasses import replace
 
 import httpx
@@ -53,6 +54,16 @@ class TestLogin:
         answer = await log_in(lived_in.client, email, password)
         assert answer.status_code == 401
         assert answer.json()["error"]["message"] == "email or password is wrong"
+
+    @pytest.mark.parametrize("email", ["admin@caudal.test", "nobody@caudal.test", "reader@caudal.test"])
+    async def test_everybody_costs_one_hash_known_or_not_with_a_password_or_none(
+        self, lived_in: ApiHouse, email: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hashes, passwords = [], lived_in.app.state.door.identity.passwords
+        verify = passwords._hash.verify
+        monkeypatch.setattr(passwords._hash, "verify", lambda *pair: hashes.append(pair) or verify(*pair))
+        assert (await log_in(lived_in.client, email, "wrong")).status_code == 401
+        assert len(hashes) == 1
 
     async def test_user_who_was_switched_off_stays_outside(self, lived_in: ApiHouse) -> None:
         token = (await log_in(lived_in.client)).json()["token"]
@@ -152,6 +163,15 @@ class TestRoles:
         assert (await api.client.get("/api/auth/me")).status_code == 401
         said = (await api.as_("reader").get("/api/auth/me")).json()
         assert said["permissions"] == ["points:read", "providers:read", "schemas:read", "telemetry:read"]
+
+    async def test_forged_token_is_nobody_at_the_door_too(self, api: ApiHouse) -> None:
+        token, _ = api.house.door.identity.tokens.issued("admin", "admin")
+        head, claims, signature = token.split(".")
+        none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+        for forged in (f"{none}.{claims}.", f"{head}.{claims}.{signature[::-1]}", "x" * 1_000_000, f"{token}.x"):
+            answer = await new_client(api.app, {"Authorization": f"Bearer {forged}"}).get("/api/auth/me")
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
 
     @pytest.mark.parametrize(
         "header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b.c", "bearer x y", "ApiKey k"]

@@ -38,7 +38,10 @@ class TestWhoMay:
     async def test_another_providers_key_may_not(self, api: ApiHouse) -> None:
         await api.add_provider()
         other = await api.add_provider("other")
-        assert (await api.with_key(other).post(PATH, json=BODY)).status_code == 403
+        refused = await api.with_key(other).post(PATH, json=BODY)
+        assert refused.status_code == 403
+        nowhere = await api.with_key(other).post("/api/telemetry/uplink/nobody", json=BODY)
+        assert (nowhere.status_code, nowhere.text) == (403, refused.text)
 
     async def test_provider_that_was_switched_off_may_not(self, api: ApiHouse) -> None:
         key = await api.add_provider()
