@@ -23,7 +23,7 @@ from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import Inlet
 from caudal.gateway_api.adapters.tables import roles
 from caudal.gateway_api.domain.permissions import Permission
-from caudal.gateway_api.entrypoints.access import WhoMay
+from caudal.gateway_api.entrypoints.access import Gate
 from caudal.gateway_api.main import documentation
 from figures import tell
 from integration.api.house import NOW, WELL, ApiHouse, new_client, reading
@@ -134,7 +134,7 @@ async def _lived_in(world: World) -> World:
     api = world.api
     everything = json.dumps([permission.value for permission in Permission])
     async with transaction(api.engine) as connection:
-        row = {"code": "everything", "name": "", "permissions": everything, "updated_at": NOW}
+        row = {"code": "everything", "name": "", "permissions": everything, "created_at": NOW, "updated_at": NOW}
         await connection.execute(sa.insert(roles).values(row))
     for client in (MARK, "b"):
         await _made(api.admin, "/api/clients/", code=client, name=f"Cliente {client}")
@@ -283,7 +283,7 @@ def permissions_of(world: World) -> dict[tuple[str, str], Permission | None]:
     for route in world.api.app.routes:
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        asked = [gate.permission for gate in _gates(route.dependant) if isinstance(gate, WhoMay)]
+        asked = [gate.permission for gate in _gates(route.dependant) if isinstance(gate, Gate)]
         for method in route.methods:
             is_said = DOCUMENT["paths"][route.path][method.lower()].get("security") or route.path in PUBLIC
             assert is_said, f"{method} {route.path} does not say who may"
@@ -346,7 +346,8 @@ async def _compared(world: World, client: httpx.AsyncClient, who: str, method: s
             if ids or more:
                 asked.append((own, {"json": body}, ids + more, none, {"json": no_body}, no_ids + no_more))
     else:
-        plain: list[dict[str, Any]] = [{}, {"headers": {"accept": "text/csv"}}] if method == "GET" else [{}]
+        seen = {"headers": {"accept": "text/csv"} if method == "GET" else {"if-match": '"nothing"'}}
+        plain: list[dict[str, Any]] = [{}, seen]
         asked += [(own, more, ids, none, more, no_ids) for more in plain]
     for url, more, used, no_url, no_more, not_used in asked:
         answer = await world.send(client, method, url, **more)

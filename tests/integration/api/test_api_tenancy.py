@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from caudal.common.adapters.sql_catalog import SqlCatalog
-from integration.api.house import WELL, ApiHouse
+from caudal.common.bus.messages import Rejected
+from caudal.common.domain.readings import Inlet
+from integration.api.house import NOW, WELL, ApiHouse, reading
 
 PASSWORD = "correct horse battery"
 
@@ -232,6 +234,163 @@ class TestOwners:
         assert (await estate.api.admin.patch("/api/points/well-a", json={"client": "b"})).status_code == 200
         assert (await estate.api.admin.get("/api/users/owners/")).json()["total"] == 0
         assert (await estate.as_("client_user of b").get("/api/points/well-a")).status_code == 200
+
+
+class TestAgreed:
+    """What an owner may do at a point beyond the role."""
+
+    async def agree(self, estate: Estate, *permissions: str, point: str = "well-a") -> httpx.AsyncClient:
+        user = estate.ids["client_user of a"]
+        body = {"user": user, "point": point, "kind": "ADMINISTRATOR", "permissions": permissions}
+        await made(estate.as_("client_admin of a"), "/api/users/owners/", **body)
+        return estate.as_("client_user of a")
+
+    async def test_owner_configures_that_point_and_no_other(self, estate: Estate) -> None:
+        await estate.api.add_point(code="well-a2", device="meter-a2", client="a")
+        user = estate.as_("client_user of a")
+        assert (await user.patch("/api/points/well-a", json={"name": "x"})).status_code == 403
+        await self.agree(estate, "points:write")
+        assert (await user.patch("/api/points/well-a", json={"name": "x"})).status_code == 200
+        assert (await user.patch("/api/variables/well-a/flow", json={"name": "Q"})).status_code == 200
+        swap = {"variable": "total", "at": "2026-03-01T10:00:00Z", "starts_at": 0}
+        assert (await user.post("/api/points/well-a/meter-swaps/", json=swap)).status_code == 201
+        for point in ("well-a2", "well-b", "nothing"):
+            assert (await user.patch(f"/api/points/{point}", json={"name": "x"})).status_code == 403
+            assert (await user.patch(f"/api/variables/{point}/flow", json={"name": "Q"})).status_code == 403
+
+    async def test_what_was_agreed_about_one_point_opens_no_other_by_a_second_name(self, estate: Estate) -> None:
+        await estate.api.add_point(code="well-a2", device="meter-a2", client="a")
+        user = await self.agree(estate, "points:write", "telemetry:write")
+        named = {"point": "well-a", "code": "well-a"}
+        assert (await user.patch("/api/points/well-a2", params=named, json={"name": "x"})).status_code == 403
+        body = {"point": "well-a2", "code": "level", "type": "level"}
+        assert (await user.post("/api/variables/", params=named, json=body)).status_code == 403
+        process = "/api/telemetry/process/"
+        assert (await user.post(process, params=named, json={"point": "well-a2"})).status_code == 403
+        assert (await user.post(process, json={"point": "well-a"})).status_code < 300
+
+    @pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 300, "%ff", "a b"])
+    async def test_point_of_no_name_is_asked_for_nowhere(self, estate: Estate, name: str) -> None:
+        user = estate.as_("client_user of a")
+        assert (await user.patch(f"/api/points/{name}", json={"name": "x"})).status_code in (403, 422)
+        answer = await user.post(
+            "/api/telemetry/process/", content=f'{{"point": "{name.replace("%", chr(92) + "u00")}"}}'
+        )
+        assert answer.status_code in (403, 422)
+
+    async def test_nothing_else_is_in_it(self, estate: Estate) -> None:
+        user = await self.agree(estate, "points:write")
+        assert (await user.delete("/api/points/well-a")).status_code == 403
+        assert (await user.post("/api/points/", json={"code": "new", "device": "new"})).status_code == 403
+        change = {"name": "y"}
+        assert (await user.patch("/api/points/well-a?fold=true", json=change)).status_code == 403
+        assert (await user.patch("/api/points/well-a", json={"client": "b"})).status_code == 422
+
+    async def test_owner_sees_that_point_even_where_the_role_sees_none(self, estate: Estate) -> None:
+        await estate.api.admin.post("/api/roles/", json={"code": "blind", "permissions": ["schemas:read"]})
+        user = estate.ids["client_user of a"]
+        await estate.api.admin.patch(f"/api/users/{user}", json={"role": "blind"})
+        estate.api.clock.advance(seconds=3)
+        client = await self.agree(estate, "points:read", "telemetry:read")
+        assert (await client.get("/api/points/")).status_code == 403
+        assert (await client.get("/api/points/well-a")).status_code == 200
+        assert (await client.get("/api/telemetry/data/", params={"point": "well-a"})).status_code == 200
+        several = [("point", "well-a"), ("point", "well-b")]
+        assert (await client.get("/api/telemetry/summary/", params=several)).status_code == 403
+
+    async def test_it_ends_with_the_row(self, estate: Estate) -> None:
+        user = await self.agree(estate, "points:write")
+        (owner,) = (await estate.api.admin.get("/api/users/owners/")).json()["items"]
+        await estate.api.admin.patch(f"/api/users/owners/{owner['id']}", json={"permissions": []})
+        assert (await user.patch("/api/points/well-a", json={"name": "x"})).status_code == 403
+
+    async def test_nobody_agrees_to_what_they_may_not_do_themselves(self, estate: Estate) -> None:
+        words = ["users:read", "users:write", "points:read"]
+        await estate.api.admin.post("/api/roles/", json={"code": "people", "permissions": words})
+        id = await estate.api.add_user(email="people@a.test", role="people", client="a")
+        body = {"user": id, "point": "well-a", "kind": "PRIMARY", "permissions": ["points:write"]}
+        assert (await estate.api.as_(id).post("/api/users/owners/", json=body)).status_code == 403
+        owner = await made(estate.api.as_(id), "/api/users/owners/", **(body | {"permissions": ["points:read"]}))
+        change = {"permissions": ["points:write"]}
+        assert (await estate.api.as_(id).patch(f"/api/users/owners/{owner['id']}", json=change)).status_code == 403
+
+
+class TestOwnNotifications:
+    BODY: ClassVar[dict[str, Any]] = {"types": ["OFFLINE"], "channels": ["EMAIL"]}
+
+    async def test_user_keeps_what_is_the_users_own(self, estate: Estate) -> None:
+        user = estate.as_("client_user of a")
+        kept = await made(user, "/api/users/notifications/", **self.BODY, point="well-a")
+        assert kept["user"] == estate.ids["client_user of a"]
+        item = f"/api/users/notifications/{kept['id']}"
+        assert (await user.get(item)).json() == kept
+        assert (await user.patch(item, json={"daily_summary": True})).json()["daily_summary"] is True
+        assert (await user.get("/api/users/notifications/")).json()["total"] == 1
+        assert (await user.delete(item)).status_code == 204
+
+    async def test_anybody_elses_is_not_there(self, estate: Estate) -> None:
+        user, other = estate.as_("client_user of a"), estate.ids["client_admin of a"]
+        foreign = await made(estate.as_("client_admin of a"), "/api/users/notifications/", **self.BODY)
+        assert foreign["user"] == other
+        for id, headers in ((foreign["id"], {}), (foreign["id"], {"If-Match": '"x"'}), ("nothing", {})):
+            item = f"/api/users/notifications/{id}"
+            assert (await user.get(item)).status_code == 404
+            assert (await user.patch(item, json={"types": []}, headers=headers)).status_code == 404
+            assert (await user.delete(item, headers=headers)).status_code == 404
+        assert (await user.get("/api/users/notifications/", params={"user": other})).json()["total"] == 0
+        answers = [
+            await user.post("/api/users/notifications/", json=self.BODY | {"user": id}) for id in (other, "nobody")
+        ]
+        assert [(answer.status_code, field_of(answer)) for answer in answers] == [(422, "user")] * 2
+
+    async def test_key_has_no_wishes(self, estate: Estate) -> None:
+        body = {"permissions": ["points:read"], "client": "a"}
+        key = estate.api.with_key((await made(estate.api.admin, "/api/api-keys/", **body))["key"])
+        assert (await key.get("/api/users/notifications/")).status_code == 403
+        assert (await key.post("/api/users/notifications/", json=self.BODY)).status_code == 403
+
+
+class TestClaims:
+    """Which devices somebody of a client may take for a point."""
+
+    POINT: ClassVar[dict[str, Any]] = {"code": "new", "device": "meter-9"}
+
+    async def take(self, estate: Estate, who: str = "client_admin of a") -> httpx.Response:
+        return await estate.as_(who).post("/api/points/", json=self.POINT)
+
+    async def test_device_that_nobody_has_heard_of_is_free(self, estate: Estate) -> None:
+        assert (await self.take(estate)).status_code == 201
+
+    async def test_device_that_was_heard_of_is_the_staffs_to_give(self, estate: Estate) -> None:
+        await estate.api.keep(reading(NOW, flow=1.0), device="meter-9")
+        answer = await self.take(estate)
+        assert (answer.status_code, field_of(answer)) == (409, "device")
+        moved = await estate.as_("client_admin of a").patch("/api/points/well-a", json={"device": "meter-9"})
+        assert (moved.status_code, field_of(moved)) == (409, "device")
+        given = await estate.api.admin.post("/api/points/", json=self.POINT | {"client": "a"})
+        assert given.status_code == 201
+
+    async def test_what_could_not_be_read_of_a_device_is_the_staffs_to_give_too(self, estate: Estate) -> None:
+        rejected = Rejected(
+            id="r1", device="meter-9", received_at=NOW, inlet=Inlet.UPLINK, reason="x", payload="secret",
+            topic="telemetry/meter-9/uplink",
+        )  # fmt: skip
+        await estate.api.reject(rejected)
+        assert (await self.take(estate)).status_code == 409
+
+    async def test_key_of_a_device_says_whose_it_is(self, estate: Estate) -> None:
+        await estate.api.keep(reading(NOW, flow=1.0), device="meter-9")
+        body = {"permissions": ["telemetry:push"], "device": "meter-9", "client": "a"}
+        await made(estate.api.admin, "/api/api-keys/", **body)
+        assert (await self.take(estate, "client_admin of b")).status_code == 409
+        assert (await self.take(estate)).status_code == 201
+
+    async def test_point_that_is_made_again_takes_its_own_device_back(self, estate: Estate) -> None:
+        assert (await self.take(estate)).status_code == 201
+        await estate.api.keep(reading(NOW, flow=1.0), device="meter-9")
+        assert (await estate.as_("client_admin of a").delete("/api/points/new")).status_code == 204
+        assert (await self.take(estate, "client_admin of b")).status_code == 409
+        assert (await self.take(estate)).status_code == 201
 
 
 class TestNotifications:

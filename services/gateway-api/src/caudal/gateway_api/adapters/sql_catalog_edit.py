@@ -26,9 +26,12 @@ from caudal.gateway_api.adapters.sql_catalog_rows import (
     variable_row,
 )
 from caudal.gateway_api.adapters.tables import (
+    api_keys,
     audit_log,
     clients,
     credentials,
+    ledger_raw,
+    ledger_rejected,
     notification_preferences,
     outbox,
     owners,
@@ -122,6 +125,18 @@ class SqlCatalogEdit:
     async def devices_of(self, provider: str) -> list[tuple[str, str]]:
         query = sa.select(points.c.code, points.c.device).where(points.c.provider == provider)
         return [(code, device) for code, device in await self._connection.execute(query)]
+
+    async def is_reserved(self, device: str, client: str, point: str) -> bool:
+        keys = sa.select(api_keys.c.client).where(api_keys.c.device == device, api_keys.c.revoked_at.is_(None))
+        holders = set((await self._connection.execute(keys)).scalars())
+        if holders:
+            return client not in holders
+        raw, rejected = ledger_raw.c, ledger_rejected.c
+        heard = sa.or_(
+            sa.exists().where(raw.device == device, raw.point.is_distinct_from(point)),
+            sa.exists().where(rejected.device == device),
+        )
+        return bool((await self._connection.execute(sa.select(heard))).scalar_one())
 
     async def tell(self, message: Outgoing, at: datetime) -> None:
         row = {"topic": message.topic, "payload": message.payload, "retain": message.retain, "created_at": at}

@@ -11,10 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from caudal.common.adapters.sql import UtcDateTime, reading, transaction
-from caudal.common.adapters.sql_reads import ask_one
+from caudal.common.adapters.sql_reads import ask, ask_one
 from caudal.common.ports import Clock
-from caudal.gateway_api.adapters.tables import clients, roles, sessions, users
+from caudal.gateway_api.adapters.tables import clients, owners, roles, sessions, users
 from caudal.gateway_api.domain.permissions import Known, Permission, User, effective, is_permission
+from caudal.gateway_api.domain.tenancy import OWNER_PERMISSIONS
 from caudal.gateway_api.ports import Users
 
 _known = sa.select(users, roles.c.permissions, clients.c.active.label("client_active")).select_from(
@@ -39,6 +40,11 @@ class SqlUsers:
         values = {"user": user, "session": session, "now": self._clock.now()}
         row = await ask_one(self._engine, _in_session, values)
         return _known_of(row) if row else None
+
+    async def agreed(self, user: str, point: str) -> frozenset[Permission]:
+        query = sa.select(owners.c.permissions).where(owners.c.user == user, owners.c.point == point)
+        rows = await ask(self._engine, query)
+        return frozenset().union(*(permissions_of(row["permissions"]) for row in rows)) & OWNER_PERMISSIONS
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
         async with reading(self._engine) as connection:
@@ -117,6 +123,9 @@ class RememberedUsers:
             self._known.clear()
         self._known[user, session] = (now, found)
         return found
+
+    async def agreed(self, user: str, point: str) -> frozenset[Permission]:
+        return await self._inner.agreed(user, point)
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
         return await self._inner.by_email(email)

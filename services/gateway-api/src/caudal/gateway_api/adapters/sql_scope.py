@@ -50,6 +50,12 @@ def _of_my_users(column: sa.ColumnElement[str], scope: Scope) -> Condition:
     return column.in_(sa.select(users.c.id).where(users.c.client == scope.client))
 
 
+def _my_preferences(scope: Scope) -> Condition:
+    if scope.user is not None:
+        return notification_preferences.c.user == scope.user
+    return _of_my_users(notification_preferences.c.user, scope)
+
+
 def _shared_or_mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condition:
     return sa.true() if scope.client is None else sa.or_(column.is_(None), column == scope.client)
 
@@ -81,6 +87,6 @@ SCOPES: Mapping[str, Callable[[Scope], Condition]] = {
     USERS.name: lambda scope: _mine(users.c.client, scope),
     SCHEMAS.name: lambda scope: _shared_or_mine(schemas.c.client, scope),
     OWNERS.name: lambda scope: _of_my_points(owners.c.point, scope),
-    PREFERENCES.name: lambda scope: _of_my_users(notification_preferences.c.user, scope),
+    PREFERENCES.name: _my_preferences,
 }
 """By what is asked for; without a client everything is found."""

@@ -69,6 +69,8 @@ class Role:
     code: str
     name: str
     permissions: frozenset[Permission]
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ class Scope:
 
     client: str | None
     """None: everybody's."""
+    user: str | None = None
+    """Of what belongs to users: whose alone; None: everybody's of the client."""
 
     def sees(self, client: str | None) -> bool:
         """Whether something of `client` (None: of nobody) is within it."""
@@ -137,6 +141,8 @@ class Caller:
     permissions: frozenset[Permission] = frozenset()
     session: str | None = None
     """None: not a user who logged in."""
+    alone: bool = False
+    """Whether what belongs to users is found only where it is the caller's own."""
     origin: Origin = NOWHERE
 
     @property
@@ -147,7 +153,7 @@ class Caller:
     @property
     def scope(self) -> Scope:
         """Whose things the caller may find."""
-        return Scope(self.client)
+        return Scope(self.client, self.user if self.alone else None)
 
     def may(self, permission: Permission) -> bool:
         """Whether the caller has this permission."""

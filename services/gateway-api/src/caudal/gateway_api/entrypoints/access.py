@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from caudal.common.domain.ids import is_id
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
 from caudal.gateway_api.domain.permissions import ApiKey, Caller, Origin, Permission
-from caudal.gateway_api.entrypoints.door import TheDoor
+from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.middleware import REQUEST_ID
 from caudal.gateway_api.handlers.identity import caller_of
 from caudal.gateway_api.handlers.keys import key_holder
@@ -48,17 +49,97 @@ async def _anybody_known(door: TheDoor, request: Request, bearer: BearerToken, k
     return caller
 
 
-class WhoMay:
+class Gate:
     """Lets callers with one permission in; a test can read from a route which one that is."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    async def __call__(self, caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
-        """The caller, who has the permission."""
+    def passed(self, caller: Caller) -> Caller:
+        """The caller, who has the permission.
+
+        Raises:
+            Forbidden: the caller has not.
+        """
         if not caller.may(self.permission):
             raise Forbidden(f"your role ({caller.role}) may not do this: it needs {self.permission}")
         return caller
+
+
+class WhoMay(Gate):
+    """Lets callers with one permission in."""
+
+    async def __call__(self, caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
+        """The caller, who has the permission."""
+        return self.passed(caller)
+
+
+class OrOneself:
+    """Lets callers with one permission in, and every user, who then finds and changes what is the user's own."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
+        """The caller; without the permission, alone."""
+        if caller.may(self.permission):
+            return caller
+        if caller.session is None:
+            raise Forbidden(f"this API key may not do this: it needs {self.permission}")
+        return replace(caller, alone=True)
+
+
+class WhoMayThere(Gate):
+    """Lets callers with one permission in, and owners with whom it was agreed for the point that the path names."""
+
+    async def __call__(
+        self, caller: Annotated[Caller, Depends(_anybody_known)], door: TheDoor, request: Request
+    ) -> Caller:
+        """The caller, who has the permission, there at least."""
+        return self.passed(await agreed(door, caller, self.permission, point_of_path(request)))
+
+
+class WhoMayAskThere(Gate):
+    """As `WhoMayThere`, where the query names the point."""
+
+    async def __call__(
+        self, caller: Annotated[Caller, Depends(_anybody_known)], door: TheDoor, request: Request
+    ) -> Caller:
+        """The caller, who has the permission, there at least."""
+        return self.passed(await agreed(door, caller, self.permission, request.query_params.get("point")))
+
+
+class WhoMayFoldThere(Gate):
+    """As `WhoMayThere`, where the body names the point: the very body that the route reads."""
+
+    async def __call__(
+        self, caller: Annotated[Caller, Depends(_anybody_known)], door: TheDoor, request: Request
+    ) -> Caller:
+        """The caller, who has the permission, there at least."""
+        return self.passed(await agreed(door, caller, self.permission, await _point_of_body(request)))
+
+
+async def agreed(door: Door, caller: Caller, permission: Permission, point: str | None) -> Caller:
+    """The caller, with what was agreed for `point` where the role has not `permission`."""
+    if caller.may(permission) or caller.session is None or not is_id(point):
+        return caller
+    given = await door.identity.users.agreed(caller.user, str(point))
+    return replace(caller, permissions=caller.permissions | given)
+
+
+async def _point_of_body(request: Request) -> str | None:
+    try:
+        # Parsed once, and kept by the request: the route's body is made of the same.
+        said = await request.json()
+    except (ValueError, RecursionError):
+        return None
+    return said.get("point") if isinstance(said, dict) else None
+
+
+def point_of_path(request: Request) -> str | None:
+    """Code of the point that a path is about; where it names a part of one, the point stands beside the code."""
+    named: str | None = request.path_params.get("point") or request.path_params.get("code")
+    return named
 
 
 AnyUser = Annotated[Caller, Depends(_any_user)]
@@ -67,10 +148,14 @@ AnyCaller = Annotated[Caller, Depends(_anybody_known)]
 """Any user who has logged in, or a program with an API key."""
 CatalogReader = Annotated[Caller, Depends(WhoMay(Permission.POINTS_READ))]
 CatalogEditor = Annotated[Caller, Depends(WhoMay(Permission.POINTS_WRITE))]
+PointReader = Annotated[Caller, Depends(WhoMayThere(Permission.POINTS_READ))]
+PointEditor = Annotated[Caller, Depends(WhoMayThere(Permission.POINTS_WRITE))]
 ProviderReader = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_READ))]
 ProviderAdmin = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_WRITE))]
 TelemetryReader = Annotated[Caller, Depends(WhoMay(Permission.TELEMETRY_READ))]
 TelemetryOperator = Annotated[Caller, Depends(WhoMay(Permission.TELEMETRY_WRITE))]
+SeriesReader = Annotated[Caller, Depends(WhoMayAskThere(Permission.TELEMETRY_READ))]
+PointFolder = Annotated[Caller, Depends(WhoMayFoldThere(Permission.TELEMETRY_WRITE))]
 WindowRunner = Annotated[Caller, Depends(WhoMay(Permission.WINDOWS_RUN))]
 Importer = Annotated[Caller, Depends(WhoMay(Permission.IMPORTS_WRITE))]
 SchemaReader = Annotated[Caller, Depends(WhoMay(Permission.SCHEMAS_READ))]
@@ -79,6 +164,8 @@ ClientReader = Annotated[Caller, Depends(WhoMay(Permission.CLIENTS_READ))]
 ClientEditor = Annotated[Caller, Depends(WhoMay(Permission.CLIENTS_WRITE))]
 UserReader = Annotated[Caller, Depends(WhoMay(Permission.USERS_READ))]
 UserEditor = Annotated[Caller, Depends(WhoMay(Permission.USERS_WRITE))]
+PreferenceReader = Annotated[Caller, Depends(OrOneself(Permission.USERS_READ))]
+PreferenceEditor = Annotated[Caller, Depends(OrOneself(Permission.USERS_WRITE))]
 RoleReader = Annotated[Caller, Depends(WhoMay(Permission.ROLES_READ))]
 RoleEditor = Annotated[Caller, Depends(WhoMay(Permission.ROLES_WRITE))]
 KeyReader = Annotated[Caller, Depends(WhoMay(Permission.KEYS_READ))]

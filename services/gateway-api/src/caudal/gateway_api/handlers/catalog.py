@@ -15,7 +15,7 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Clock, Outgoing
 from caudal.gateway_api.domain.audit import act_of
 from caudal.gateway_api.domain.catalog_rules import checked_point, checked_provider
-from caudal.gateway_api.domain.errors import Forbidden
+from caudal.gateway_api.domain.errors import Conflict, Forbidden
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.timeline import Past, PointVersion, changed_from, past_that_differs
 from caudal.gateway_api.domain.versions import ANY, Expected
@@ -74,6 +74,7 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point, secrets:
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_point(point, desk.clock.now())
         await _check_source(edit, caller, None, point)
+        await _check_claim(edit, caller, None, point)
         record(desk, edit, caller, "create", point, None, point)
         await _keep_secrets(desk, edit, caller, point, secrets)
         await tell(desk, edit, point.device, point.code)
@@ -105,6 +106,7 @@ async def change_point(
         after = changed_from(before, start, lambda version: checked_point(_placed(caller, change(version))))
         await edit.put_point(after, desk.clock.now())
         await _check_source(edit, caller, before, after)
+        await _check_claim(edit, caller, before, after)
         if before.client != after.client:
             await edit.forget_foreign(code, after.client)
         record(desk, edit, caller, "change", after, before, after)
@@ -222,6 +224,20 @@ async def _check_source(edit: CatalogEdit, caller: Caller, before: Point | None,
         return
     if (await edit.provider(after.provider)).client is None:
         raise Forbidden("this provider is shared by all clients: only staff say which of its devices is whose")
+
+
+async def _check_claim(edit: CatalogEdit, caller: Caller, before: Point | None, after: Point) -> None:
+    """Somebody of a client takes no device that was heard of before, unless the client has a key of it.
+
+    Whose readings wait there, nobody can tell from them: whoever could take them would read another client's.
+
+    Raises:
+        Conflict: the device was heard of, or somebody else has a key of it.
+    """
+    if caller.client is None or (before is not None and before.device == after.device):
+        return
+    if await edit.is_reserved(after.device, caller.client, after.code):
+        raise Conflict("this device was heard of before, or is somebody's: only staff say whose it is", "device")
 
 
 def _check_own(caller: Caller, provider: Provider) -> None:

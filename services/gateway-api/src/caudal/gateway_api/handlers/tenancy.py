@@ -58,21 +58,26 @@ def _is_admin(account: Account | None) -> bool:
 
 
 async def owner_rule(edit: RecordsEdit, caller: Caller, before: Owner | None, after: Owner | None) -> None:
-    """A point is owned by users of its own client, or by staff.
+    """A point is owned by users of its own client, or by staff; nobody agrees to what they may not do themselves.
 
     Raises:
         InvalidInput: there is no such user or point.
         Conflict: the two belong to different clients.
+        Forbidden: the caller lacks a permission that is agreed on.
     """
     if after is not None:
+        if not caller.permissions.issuperset(after.permissions):
+            raise Forbidden("nobody agrees to what they may not do themselves")
         await _check_together(edit, after.user, after.point)
 
 
 async def preference_rule(
     edit: RecordsEdit, caller: Caller, before: Preference | None, after: Preference | None
 ) -> None:
-    """Users are told about points of their own client; raises as `owner_rule`."""
+    """Users are told about points of their own client; who is alone speaks of nobody else. Raises as `owner_rule`."""
     if after is not None:
+        if caller.scope.user not in (None, after.user):
+            raise InvalidInput("user", f"there is no user {after.user!r}")
         await _check_together(edit, after.user, after.point)
 
 

@@ -111,6 +111,11 @@ class CatalogEdit(Protocol):
         """Code and device of each point of a provider."""
         ...
 
+    async def is_reserved(self, device: str, client: str, point: str) -> bool:
+        """Whether a device is not for `client` to take for its `point`: somebody else has a key of it, or it was heard
+        of without being that point, and the client has no key of it."""
+        ...
+
     async def tell(self, message: Outgoing, at: datetime) -> None:
         """Have `message` published once the transaction is committed, whatever crashes in between."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from caudal.gateway_api.domain.audit import Act, AuditLine
 from caudal.gateway_api.domain.listing import Listing, Page
-from caudal.gateway_api.domain.permissions import ApiKey, Known, Role, Scope, User
+from caudal.gateway_api.domain.permissions import ApiKey, Known, Permission, Role, Scope, User
 from caudal.gateway_api.domain.sessions import Bearer, Family, PendingReset, Reset, Session
 
 
@@ -17,6 +17,10 @@ class Users(Protocol):
 
     async def known(self, user: str, session: str) -> Known | None:
         """The user of this id, unless the session has ended or is another's."""
+        ...
+
+    async def agreed(self, user: str, point: str) -> frozenset[Permission]:
+        """What was agreed that a user may do at a point, whatever the role says."""
         ...
 
     async def is_empty(self) -> bool:
@@ -179,7 +183,7 @@ class Roles(Protocol):
         """The role of this code, held against others."""
         ...
 
-    async def add(self, role: Role, at: datetime) -> None:
+    async def add(self, role: Role) -> None:
         """Add a role.
 
         Raises:
@@ -187,7 +191,7 @@ class Roles(Protocol):
         """
         ...
 
-    async def put(self, role: Role, at: datetime) -> None:
+    async def put(self, role: Role) -> None:
         """Put a role in the place of the one of its code."""
         ...
 

@@ -7,7 +7,7 @@ from fastapi import Response
 
 from caudal.common.domain.provider_presets import PROVIDER_PRESETS
 from caudal.gateway_api.domain.polling import PointSourceStatus, ProviderStatus
-from caudal.gateway_api.entrypoints.access import CatalogReader, ProviderAdmin, ProviderReader
+from caudal.gateway_api.entrypoints.access import PointReader, ProviderAdmin, ProviderReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.once import Creating
@@ -39,7 +39,7 @@ async def show_provider_status(door: TheDoor, caller: ProviderReader, code: Id) 
 
 
 @asking.get("/api/points/{code}/status", response_model=PointSourceStatus)
-async def show_point_status(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
+async def show_point_status(door: TheDoor, caller: PointReader, code: Id) -> Response:
     """Show how asking for a point goes: until when it is complete, and why it failed last."""
     return answer(await point_status(door.asking, caller, code))
 

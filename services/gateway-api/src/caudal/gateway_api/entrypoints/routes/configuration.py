@@ -11,7 +11,7 @@ from caudal.gateway_api.domain.lists import SWAPS, VERSIONS
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.short_lists import page_among
 from caudal.gateway_api.domain.timeline import PointVersion, version_valid_at, versions_of
-from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
+from caudal.gateway_api.entrypoints.access import PointEditor, PointReader
 from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding
@@ -47,7 +47,7 @@ Begin = Annotated[ValidFrom, Path(description="`beginning`, or the `valid_from` 
 
 @configuration.get("/api/points/{code}/versions/", response_model=Listed[VersionBody], responses=AS_FILE)
 async def list_versions(
-    door: TheDoor, caller: CatalogReader, code: Id, asked: Annotated[Asked, Depends(asked_for(VERSIONS))]
+    door: TheDoor, caller: PointReader, code: Id, asked: Annotated[Asked, Depends(asked_for(VERSIONS))]
 ) -> Response:
     """List what a point's readings are judged by, the oldest first; the last one is valid now."""
 
@@ -58,7 +58,7 @@ async def list_versions(
 
 
 @configuration.get("/api/points/{code}/versions/{valid_from}", response_model=VersionBody)
-async def get_version(door: TheDoor, caller: CatalogReader, code: Id, valid_from: Begin) -> Response:
+async def get_version(door: TheDoor, caller: PointReader, code: Id, valid_from: Begin) -> Response:
     """Show what is valid from an instant on."""
     return shown(version_at(await _point(door, caller, code), valid_from))
 
@@ -66,7 +66,7 @@ async def get_version(door: TheDoor, caller: CatalogReader, code: Id, valid_from
 @configuration.patch("/api/points/{code}/versions/{valid_from}", response_model=VersionAnswer)
 async def patch_version(
     door: TheDoor,
-    caller: CatalogEditor,
+    caller: PointEditor,
     fold: Folding,
     code: Id,
     valid_from: Begin,
@@ -82,7 +82,7 @@ async def patch_version(
 
 @configuration.delete("/api/points/{code}/versions/{valid_from}", response_model=Changed)
 async def remove_version(
-    door: TheDoor, caller: CatalogEditor, fold: Folding, code: Id, valid_from: Begin, expected: IfMatch
+    door: TheDoor, caller: PointEditor, fold: Folding, code: Id, valid_from: Begin, expected: IfMatch
 ) -> Response:
     """Remove a version: the one before it takes its time, or the next, where it was the first."""
     changed = await delete_version(door.catalog, caller, code, valid_from, expected)
@@ -91,7 +91,7 @@ async def remove_version(
 
 @configuration.get("/api/points/{code}/meter-swaps/", response_model=Listed[SwapEntry], responses=AS_FILE)
 async def list_meter_swaps(
-    door: TheDoor, caller: CatalogReader, code: Id, asked: Annotated[Asked, Depends(asked_for(SWAPS))]
+    door: TheDoor, caller: PointReader, code: Id, asked: Annotated[Asked, Depends(asked_for(SWAPS))]
 ) -> Response:
     """List meter replacements that were declared, the oldest first."""
 
@@ -103,7 +103,7 @@ async def list_meter_swaps(
 
 @configuration.post("/api/points/{code}/meter-swaps/", status_code=201, response_model=VariableAnswer)
 async def declare_meter_swap(
-    door: TheDoor, caller: CatalogEditor, fold: Folding, code: Id, create: Creating, body: MeterSwapBody
+    door: TheDoor, caller: PointEditor, fold: Folding, code: Id, create: Creating, body: MeterSwapBody
 ) -> Response:
     """Declare that a meter was replaced."""
 
@@ -116,7 +116,7 @@ async def declare_meter_swap(
 
 @configuration.delete("/api/points/{code}/meter-swaps/{variable}/{at}", response_model=Changed)
 async def take_back_meter_swap(
-    door: TheDoor, caller: CatalogEditor, fold: Folding, code: Id, variable: Id, at: Instant, expected: IfMatch
+    door: TheDoor, caller: PointEditor, fold: Folding, code: Id, variable: Id, at: Instant, expected: IfMatch
 ) -> Response:
     """Take back that a meter was replaced; `If-Match` is about the variable."""
     changed = await remove_swap(door.catalog, caller, code, variable, at, expected)

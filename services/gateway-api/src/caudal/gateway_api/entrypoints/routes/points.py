@@ -9,7 +9,7 @@ from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS
 from caudal.gateway_api.domain.permissions import Caller
-from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
+from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader, PointEditor, PointReader
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding
@@ -54,14 +54,14 @@ async def add_point(door: TheDoor, caller: CatalogEditor, create: Creating, body
 
 
 @points.get("/api/points/{code}", response_model=ShownPoint)
-async def get_point(door: TheDoor, caller: CatalogReader, code: Id) -> Response:
+async def get_point(door: TheDoor, caller: PointReader, code: Id) -> Response:
     """Show a point with its variables."""
     return await _shown(door, caller, code)
 
 
 @points.patch("/api/points/{code}", response_model=PointAnswer)
 async def patch_point(
-    door: TheDoor, caller: CatalogEditor, fold: Folding, code: Id, expected: IfMatch, body: PointPatch
+    door: TheDoor, caller: PointEditor, fold: Folding, code: Id, expected: IfMatch, body: PointPatch
 ) -> Response:
     """Change what is named; the rest stays. What readings are judged by changes from `valid_from` on."""
     secrets = told(body.credentials)
@@ -79,7 +79,7 @@ async def remove_point(door: TheDoor, caller: CatalogEditor, code: Id, expected:
 
 @points.get("/api/points/{code}/journal/", response_model=Listed[Change], responses=AS_FILE)
 async def point_journal(
-    door: TheDoor, caller: CatalogReader, code: Id, asked: Annotated[Asked, Depends(asked_for(JOURNAL))]
+    door: TheDoor, caller: PointReader, code: Id, asked: Annotated[Asked, Depends(asked_for(JOURNAL))]
 ) -> Response:
     """Who changed what about a point, the last change first; deleted points too."""
     return await listed(asked, partial(door.catalog.store.changes, code, caller.scope))

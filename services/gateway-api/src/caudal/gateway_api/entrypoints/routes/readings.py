@@ -20,7 +20,7 @@ from caudal.gateway_api.domain.telemetry import (
     Summary,
     Unclaimed,
 )
-from caudal.gateway_api.entrypoints.access import TelemetryOperator, TelemetryReader
+from caudal.gateway_api.entrypoints.access import PointFolder, SeriesReader, TelemetryOperator, TelemetryReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
@@ -123,7 +123,7 @@ async def list_unclaimed(
 
 
 @readings.get("/api/telemetry/summary/", response_model=Summary)
-async def summarize(door: TheDoor, caller: TelemetryReader, point: Annotated[Id, Query()]) -> Response:
+async def summarize(door: TheDoor, caller: SeriesReader, point: Annotated[Id, Query()]) -> Response:
     """Count what the ledger holds of a point."""
     return answer(await handlers.summary_of(door.telemetry, caller, point))
 
@@ -133,7 +133,7 @@ async def summarize(door: TheDoor, caller: TelemetryReader, point: Annotated[Id,
     response_model=OrderAnswer,
     responses={202: {"model": OrderAnswer, "description": "Still at it; ask again with the id"}},
 )
-async def process_again(door: TheDoor, caller: TelemetryOperator, create: Creating, body: ProcessBody) -> Response:
+async def process_again(door: TheDoor, caller: PointFolder, create: Creating, body: ProcessBody) -> Response:
     """Fold a point's readings again under its configuration; what comes out differently is published as amended."""
 
     async def make() -> Response:

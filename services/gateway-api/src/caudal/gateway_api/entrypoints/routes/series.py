@@ -13,7 +13,7 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Function, Sample
 from caudal.gateway_api.domain.cursors import cursor_of
 from caudal.gateway_api.domain.intervals import Range, every, range_of
-from caudal.gateway_api.entrypoints.access import TelemetryReader
+from caudal.gateway_api.entrypoints.access import SeriesReader
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.representations import CSV, PARQUET, as_csv
@@ -71,7 +71,7 @@ class SeriesQuery(BaseModel):
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}, PARQUET: {"schema": {"type": "string"}}}}},
 )
 async def read_data(
-    door: TheDoor, request: Request, caller: TelemetryReader, query: Annotated[SeriesQuery, Query()]
+    door: TheDoor, request: Request, caller: SeriesReader, query: Annotated[SeriesQuery, Query()]
 ) -> Response:
     """Show stored values; CSV and Parquet bring the whole range, JSON a page of it."""
     point = await point_of_code(door.telemetry, caller, query.point)

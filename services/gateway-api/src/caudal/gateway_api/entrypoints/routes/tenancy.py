@@ -7,7 +7,14 @@ from fastapi import Depends, Response
 
 from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, USERS
 from caudal.gateway_api.domain.tenancy import Account, Client, Owner, Preference
-from caudal.gateway_api.entrypoints.access import ClientEditor, ClientReader, UserEditor, UserReader
+from caudal.gateway_api.entrypoints.access import (
+    ClientEditor,
+    ClientReader,
+    PreferenceEditor,
+    PreferenceReader,
+    UserEditor,
+    UserReader,
+)
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for
@@ -110,33 +117,33 @@ async def remove_owner(door: TheDoor, caller: UserEditor, owner: Id, expected: I
 
 
 @users.get("/api/users/notifications/", response_model=Listed[Preference], responses=AS_FILE)
-async def list_preferences(door: TheDoor, caller: UserReader, asked: AskedPreferences) -> Response:
-    """List who wants to be told what, and how."""
+async def list_preferences(door: TheDoor, caller: PreferenceReader, asked: AskedPreferences) -> Response:
+    """List who wants to be told what, and how; without `users:read`, what you want."""
     return await _preferences.listed(door, caller, asked)
 
 
 @users.post("/api/users/notifications/", status_code=201, response_model=Preference)
-async def add_preference(door: TheDoor, caller: UserEditor, creating: Creating, body: PreferenceBody) -> Response:
-    """Say what a user wants to be told, about one point or about all of its client's."""
-    return await _preferences.added(door, caller, creating, partial(body.made, door.records.clock.now()))
+async def add_preference(door: TheDoor, caller: PreferenceEditor, creating: Creating, body: PreferenceBody) -> Response:
+    """Say what a user wants to be told, about one point or about all of its client's; without `users:write`, you."""
+    return await _preferences.added(door, caller, creating, partial(body.made, door.records.clock.now(), caller.user))
 
 
 @users.get("/api/users/notifications/{preference}", response_model=Preference)
-async def get_preference(door: TheDoor, caller: UserReader, preference: Id) -> Response:
+async def get_preference(door: TheDoor, caller: PreferenceReader, preference: Id) -> Response:
     """Show what a user wants to be told."""
     return await _preferences.one(door, caller, preference)
 
 
 @users.patch("/api/users/notifications/{preference}", response_model=Preference)
 async def patch_preference(
-    door: TheDoor, caller: UserEditor, preference: Id, expected: IfMatch, body: PreferencePatch
+    door: TheDoor, caller: PreferenceEditor, preference: Id, expected: IfMatch, body: PreferencePatch
 ) -> Response:
     """Change what is named; the rest stays."""
     return await _preferences.changed(door, caller, preference, expected, body)
 
 
 @users.delete("/api/users/notifications/{preference}", status_code=204)
-async def remove_preference(door: TheDoor, caller: UserEditor, preference: Id, expected: IfMatch) -> Response:
+async def remove_preference(door: TheDoor, caller: PreferenceEditor, preference: Id, expected: IfMatch) -> Response:
     """Forget what a user wanted to be told."""
     return await _preferences.removed(door, caller, preference, expected)
 

@@ -10,7 +10,7 @@ from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import VARIABLES
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.versions import Kept
-from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader
+from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader, PointEditor, PointReader
 from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding, SinceQuery
@@ -54,7 +54,7 @@ async def add_variable(
 
 
 @variables.get("/api/variables/{point}/{code}", response_model=ShownVariable)
-async def get_variable(door: TheDoor, caller: CatalogReader, point: Id, code: Id) -> Response:
+async def get_variable(door: TheDoor, caller: PointReader, point: Id, code: Id) -> Response:
     """Show a variable of a point."""
     kept = await kept_variable(door, caller, point, code)
     return shown(PointVariable.of(point, kept), version=kept.entry)
@@ -63,7 +63,7 @@ async def get_variable(door: TheDoor, caller: CatalogReader, point: Id, code: Id
 @variables.patch("/api/variables/{point}/{code}", response_model=VariableAnswer)
 async def patch_variable(
     door: TheDoor,
-    caller: CatalogEditor,
+    caller: PointEditor,
     fold: Folding,
     point: Id,
     code: Id,
@@ -77,7 +77,7 @@ async def patch_variable(
 
 @variables.delete("/api/variables/{point}/{code}", response_model=ChangedBody)
 async def remove_variable(
-    door: TheDoor, caller: CatalogEditor, fold: Folding, point: Id, code: Id, expected: IfMatch, since: SinceQuery
+    door: TheDoor, caller: PointEditor, fold: Folding, point: Id, code: Id, expected: IfMatch, since: SinceQuery
 ) -> Response:
     """Delete a variable from `valid_from` on; earlier versions of the point keep it, and its readings stay."""
     changed = await delete_variable(door.catalog, caller, point, code, expected, since)

@@ -145,7 +145,8 @@ class PreferenceBody(Body):
         }
     )
 
-    user: Id
+    user: Id | None = None
+    """Left out: you."""
     point: Id | None = None
     """null: all points of the user's client that have no preference of their own."""
     types: Annotated[tuple[NotificationType, ...], Field(max_length=20)]
@@ -159,10 +160,10 @@ class PreferenceBody(Body):
     """Zone of the quiet hours and of the summary's day."""
     daily_summary: Yes = False
 
-    def made(self, now: datetime) -> Preference:
-        """The preference that this body describes."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return Preference(id=joined_id(self.user, self.point), **fields, created_at=now, updated_at=now)
+    def made(self, now: datetime, user: str) -> Preference:
+        """The preference that this body describes, of `user` if it names none."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields} | {"user": self.user or user}
+        return Preference(id=joined_id(self.user or user, self.point), **fields, created_at=now, updated_at=now)
 
 
 class Patch(Body):
