@@ -19,8 +19,10 @@ def rows_of(node: Any, layout: Layout) -> list[Any]:
     """
     if layout == "list":
         return node if type(node) is list else [node]
+    if node is None:
+        return []
     if type(node) is not dict:
-        raise Unreadable(Refusal.SHAPE, "", f"{quoted(node)} is no object, which {layout} are")
+        raise Unreadable(Refusal.SHAPE, "", f"{quoted(node)} is no object, as the layout {layout} has it")
     if layout == "keyed":
         return [{"key": key, "value": value} for key, value in node.items()]
     return _side_by_side(node)
@@ -29,7 +31,7 @@ def rows_of(node: Any, layout: Layout) -> list[Any]:
 def _side_by_side(node: dict[str, Any]) -> list[Any]:
     lengths = {name: len(column) for name, column in node.items() if type(column) is list}
     if not lengths:
-        raise Unreadable(Refusal.SHAPE, "", "holds no list, which columns are")
+        raise Unreadable(Refusal.SHAPE, "", "holds no list, as the layout columns has them")
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{quoted(name)} {length}" for name, length in list(lengths.items())[:5])
         raise Unreadable(Refusal.SHAPE, "", f"has columns of different lengths: {said}")

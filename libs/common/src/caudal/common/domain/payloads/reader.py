@@ -84,10 +84,16 @@ class Reader:
             raise Unreadable(Refusal.SHAPE, self._where, "nothing there")
         items: list[Any] = []
         for node in nodes:
-            items.extend(rows_of(node, "list" if self._is_series else self._layout))
+            items.extend(self._laid_out(node))
         if not items:
             raise Unreadable(Refusal.SHAPE, self._where, "is an empty list")
         return _bounded(items)
+
+    def _laid_out(self, node: Any) -> list[Any]:
+        try:
+            return rows_of(node, "list" if self._is_series else self._layout)
+        except Unreadable as error:
+            raise error.under(self._where) from None
 
     # ---------------------------------------------------------------- rows
 
@@ -199,8 +205,11 @@ def _of_series(items: list[Any], layout: Layout) -> Iterable[tuple[str | None, A
         if type(item) is not dict:
             raise Unreadable(Refusal.SHAPE, "", f"{quoted(item)} is no object of variables")
         for name, entries in item.items():
-            for entry in rows_of(entries, layout):
-                yield str(name), entry
+            try:
+                rows = rows_of(entries, layout)
+            except Unreadable as error:
+                raise error.under(str(name)) from None
+            yield from ((str(name), row) for row in rows)
 
 
 def _bounded(items: list[Any]) -> list[Any]:
