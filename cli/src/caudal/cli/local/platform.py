@@ -97,11 +97,8 @@ class LocalPlatform:
         command = broker_command(self.broker_kind, self.folder.broker, self.mqtt_port)
         await self._supervisor.start(self._child("broker", command, os.environ, SIGTERM))
         ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)) | {GATEWAY_API: self.api_port}
-        *first, last = SERVICES
-        for service in first:
+        for service in SERVICES:
             await self._run(service, common, ports[service])
-        await self._supervisor.until(health.listening(ports[first[0]]), START_TIMEOUT_S)
-        await self._run(last, common, ports[last])
         await self._supervisor.until(health.ready([self.mqtt_port], ports.values()), START_TIMEOUT_S)
         self._supervisor.keep_running()
         self.folder.remember(Instance(os.getpid(), self.api_port, self.mqtt_port))

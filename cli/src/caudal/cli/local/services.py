@@ -27,9 +27,8 @@ class Service:
 INGEST = Service("ingest", "caudal.ingest")
 PROCESSOR = Service("processor", "caudal.processor")
 GATEWAY_API = Service("gateway-api", "caudal.gateway_api")
-SERVICES = (PROCESSOR, GATEWAY_API, INGEST)
-"""In the order in which they are started; the last one when the first one is up: three at once on two cores would
-take from gateway-api, which needs longest, what it needs to be ready in time."""
+SERVICES = (GATEWAY_API, PROCESSOR, INGEST)
+"""In the order in which they are started, none waiting for another: the one that needs longest first."""
 
 
 def common_environment(folder: DataFolder, mqtt_port: int) -> dict[str, str]:

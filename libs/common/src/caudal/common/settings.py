@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Section(BaseSettings):
     """A group of settings; unknown variables are none of its business."""
 
-    model_config = SettingsConfigDict(env_prefix="CAUDAL_", extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="CAUDAL_", extra="ignore")
 
 
 class ServiceSettings(Section):

@@ -8,7 +8,7 @@ import structlog
 from caudal.common.domain.errors import Transient
 from caudal.common.logs import masked
 
-PAUSE_S = 0.5
+PAUSE_S = 0.2
 """How soon a step is tried again; it costs a question to a database, and the service waits for it."""
 
 _log = structlog.get_logger(__name__)

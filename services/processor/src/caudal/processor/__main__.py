@@ -5,7 +5,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from caudal.common.console import run
 from caudal.processor import main
@@ -29,6 +28,9 @@ def migrate() -> None:
 @app.command()
 def rebuild_store(as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False) -> None:
     """Write the telemetry store anew from the ledger."""
+    # Imported where it is used: the service itself shows nothing.
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
