@@ -60,7 +60,8 @@ class Up(Server):
         return [*CAUDAL, "up", "--data-dir", str(self.data), "--port", str(self.port), *self.options]
 
     def is_ready(self) -> bool:
-        return "Caudal is ready" in self.said()
+        # The last thing it says of its start.
+        return "Ctrl-C ends it" in self.said()
 
     def start(self) -> "Up":
         self.log.write_text("")
