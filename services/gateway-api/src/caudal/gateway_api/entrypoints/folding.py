@@ -13,7 +13,12 @@ from caudal.gateway_api.entrypoints.schemas.begins import BEGINNING
 from caudal.gateway_api.handlers.catalog import Since
 
 FoldQuery = Annotated[
-    bool, Query(alias="fold", description="Whether to fold the readings that this is about again at once.")
+    bool,
+    Query(
+        alias="fold",
+        description="Whether to fold the readings that this is about again at once, and publish what comes out"
+        " differently as amended; otherwise they stay as they are, and the answer says which they are.",
+    ),
 ]
 
 

@@ -28,7 +28,11 @@ from caudal.gateway_api.handlers.folds import Fold
 
 
 class FoldBody(Shown):
-    """Readings that are not what they would be under the present configuration."""
+    """Readings that are not what they would be under the present configuration, and stay so until somebody folds them.
+
+    `POST /api/telemetry/process/` with `from` and `to` folds them again, or `?fold=true` with the change itself; what
+    comes out differently is then published as an amendment.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
