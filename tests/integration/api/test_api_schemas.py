@@ -283,6 +283,38 @@ class TestRecords:
         assert (await api.operator.post("/api/schemas/none/recompute/")).status_code == 404
 
 
+SPAN = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"}
+
+
+async def test_schema_is_tried_on_own_points_and_not_kept(estate: Estate) -> None:
+    a, b = estate.as_("client_admin of a"), estate.as_("client_admin of b")
+    estate.api.processor.answer = {"records": [], "left_off": 0}
+    answer = await a.post("/api/schemas/preview/", json={"schema": DAILY} | SPAN)
+    assert (answer.status_code, answer.json()["detail"]) == (200, {"records": [], "left_off": 0}), answer.text
+    [command] = estate.api.processor.commands
+    assert (command.action, command.params["schema"]["client"]) == ("preview", "a")
+    assert command.params["points"] == ["well-a"]
+    assert (await a.get("/api/schemas/")).json()["total"] == 0
+    order = answer.json()["id"]
+    seen = [(await client.get(f"/api/telemetry/process/{order}")).status_code for client in (a, b)]
+    assert seen == [200, 404]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"schema": DAILY | {"points": ["well-b"]}} | SPAN, "points.0"),
+        ({"schema": DAILY | {"client": "b"}} | SPAN, "client"),
+        ({"schema": DAILY | {"fields": [{"code": "x", "expression": "1 +"}]}} | SPAN, "fields.0.expression"),
+        ({"schema": DAILY, "from": "2026-03-01T00:00:00Z"}, "to"),
+    ],
+)
+async def test_schema_that_could_not_be_kept_is_not_tried(estate: Estate, body: dict[str, Any], field: str) -> None:
+    answer = await estate.as_("client_admin of a").post("/api/schemas/preview/", json=body)
+    assert (answer.status_code, field_of(answer)) == (422, field)
+    assert estate.api.processor.commands == []
+
+
 async def test_order_about_a_schema_is_no_order_about_a_device_of_its_name(estate: Estate) -> None:
     a, b = estate.as_("client_admin of a"), estate.as_("client_admin of b")
     await made(b, "/api/schemas/", **DAILY | {"code": "meter-a"})

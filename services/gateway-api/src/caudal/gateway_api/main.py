@@ -180,7 +180,7 @@ def furnish(
         once=once,
         rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, redis),
         records=records,
-        schemas=SchemaDesk(records, SqlSchemaRecords(engine), relay, orders, clock, settings.order_wait_s),
+        schemas=SchemaDesk(records, SqlSchemaRecords(engine), relay, orders, clock, settings.order_wait_s, catalog),
         figures=Figures(ledger, windows),
     )
     return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))

@@ -158,7 +158,7 @@ SCHEMA_COMMAND = Topic(
     m.Command,
     ("gateway-api",),
     ("processor",),
-    description="Compute all records of a schema again (`recompute`).",
+    description="Compute all records of a schema again (`recompute`), or try one without keeping it (`preview`).",
 )
 SCHEMA_RESULT = Topic(
     "schema/{schema}/result",

@@ -52,6 +52,10 @@ class SqlCatalogStore:
         point = joined(await ask(self._engine, ONE_POINT, {"wanted": code}))
         return point if point is not None and scope.sees(point.client) else None
 
+    async def codes(self, scope: Scope, limit: int) -> list[str]:
+        query = sa.select(points.c.code).where(SCOPES["point"](scope)).order_by(points.c.code).limit(limit)
+        return [row["code"] for row in await ask(self._engine, query)]
+
     async def standing(self, code: str, scope: Scope) -> Standing | None:
         rows = await ask(self._engine, ONE_POINT, {"wanted": code})
         point = joined(rows)

@@ -61,14 +61,14 @@ def _shared_or_mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condi
 
 
 def _my_orders(scope: Scope) -> Condition:
-    """Orders about devices, those about schemas (one may have the name of somebody else's device), and own windows."""
+    """Orders about devices; about schemas, one of which may have the name of somebody else's device; and own ones."""
     if scope.client is None:
         return sa.true()
-    is_about_schema, is_window = commands.c.action == "recompute", commands.c.action == "run"
+    is_about_schema, is_own = commands.c.action == "recompute", commands.c.action.in_(("run", "preview"))
     mine = sa.select(schemas.c.code).where(schemas.c.client == scope.client)
     return sa.or_(
-        sa.and_(sa.not_(is_about_schema), sa.not_(is_window), _of_my_devices(commands.c.target, scope)),
-        sa.and_(is_window, commands.c.client == scope.client),
+        sa.and_(sa.not_(is_about_schema), sa.not_(is_own), _of_my_devices(commands.c.target, scope)),
+        sa.and_(is_own, commands.c.client == scope.client),
         sa.and_(is_about_schema, commands.c.target.in_(mine)),
     )
 

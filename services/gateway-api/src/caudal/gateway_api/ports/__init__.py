@@ -7,6 +7,7 @@ from caudal.gateway_api.ports.catalog import CatalogEdit as CatalogEdit
 from caudal.gateway_api.ports.catalog import CatalogStore as CatalogStore
 from caudal.gateway_api.ports.catalog import Change as Change
 from caudal.gateway_api.ports.catalog import Outbox as Outbox
+from caudal.gateway_api.ports.catalog import PointCodes as PointCodes
 from caudal.gateway_api.ports.identity import ApiKeys as ApiKeys
 from caudal.gateway_api.ports.identity import Audit as Audit
 from caudal.gateway_api.ports.identity import AuditChain as AuditChain

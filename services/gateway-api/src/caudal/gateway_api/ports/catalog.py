@@ -185,6 +185,14 @@ class CatalogStore(Protocol):
         ...
 
 
+class PointCodes(Protocol):
+    """Which points there are."""
+
+    async def codes(self, scope: Scope, limit: int) -> list[str]:
+        """The first codes of points within a scope."""
+        ...
+
+
 class Outbox(Protocol):
     """Messages committed and not yet published, oldest first."""
 

@@ -18,11 +18,11 @@ from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.rooms import Room
 from caudal.gateway_api.entrypoints.routes.readings import ordered
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
-from caudal.gateway_api.entrypoints.schemas.dynamic import SchemaBody, SchemaPatch
+from caudal.gateway_api.entrypoints.schemas.dynamic import PreviewBody, SchemaBody, SchemaPatch
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer
 from caudal.gateway_api.handlers.orders import done_or_under_way
 from caudal.gateway_api.handlers.records import one
-from caudal.gateway_api.handlers.schemas import recompute, schema_rule
+from caudal.gateway_api.handlers.schemas import preview, recompute, schema_rule
 
 schemas = room("schemas")
 
@@ -47,6 +47,21 @@ async def add_schema(door: TheDoor, caller: SchemaEditor, creating: Creating, bo
     """Add a schema; its records are computed of all readings that there are, and as more come."""
     made = partial(body.made, door.records.clock.now(), caller.client)
     return await _schemas.added(door, caller, creating, made)
+
+
+@schemas.post(
+    "/api/schemas/preview/",
+    response_model=OrderAnswer,
+    responses={202: {"model": OrderAnswer, "description": "Still at it; ask `/api/telemetry/process/{order}`"}},
+)
+async def preview_schema(door: TheDoor, caller: SchemaEditor, creating: Creating, body: PreviewBody) -> Response:
+    """Try a schema on up to 31 days of its first 20 points; `detail` has its records, and nothing is kept."""
+
+    async def make() -> Response:
+        schema = body.tried.made(door.records.clock.now(), caller.client)
+        return ordered(done_or_under_way(await preview(door.schemas, caller, schema, body.start, body.end)))
+
+    return await creating(make)
 
 
 @schemas.get("/api/schemas/{code}", response_model=Schema)

@@ -16,7 +16,7 @@ from caudal.common.domain.schemas import (
     SchemaKind,
     SchemaRule,
 )
-from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Text, Yes
+from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Instant, Text, Yes
 from caudal.gateway_api.entrypoints.schemas.tenancy import Patch
 
 Points = Annotated[tuple[Id, ...], Field(max_length=MAX_POINTS)]
@@ -73,6 +73,29 @@ class SchemaBody(Body):
         """The schema that this body describes, of `client` if it names none."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return Schema(**(fields | {"client": self.client or client}), created_at=now, updated_at=now)
+
+
+class PreviewBody(Body):
+    """A schema that is to be tried, and on what was measured when."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "schema": {"code": "trial", "fields": [{"code": "flow", "variable": "flow"}]},
+                    "from": "2026-03-01T00:00:00Z",
+                    "to": "2026-03-08T00:00:00Z",
+                }
+            ]
+        },
+        populate_by_name=True,
+    )
+
+    tried: Annotated[SchemaBody, Field(alias="schema")]
+    start: Annotated[Instant, Field(alias="from")]
+    """The period that it is in is shown whole."""
+    end: Annotated[Instant, Field(alias="to")]
+    """At most 31 days later; likewise."""
 
 
 class SchemaPatch(Patch):
