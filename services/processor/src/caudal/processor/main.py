@@ -57,11 +57,11 @@ async def build(service: Service) -> None:
     bus = MqttBus(mqtt, NAME, on_poison=put_away, metrics=service.bus_metrics)
     to_store = store_teller(ledger, store, time.monotonic)
     to_bus = bus_teller(ledger, bus, time.monotonic, bus.incarnation)
-    projection = Relay("store", to_store.step, told, settings.store_linger_s)
-    events = Relay("bus", to_bus.step, told, settings.events_linger_s)
+    projection = Relay("store", to_store, told, settings.store_linger_s)
+    events = Relay("bus", to_bus, told, settings.events_linger_s)
     recording = RecordDesk(SqlRecordBook(engine), ledger, SqlSchemas(engine), catalog, bus, clock)
     to_records = record_teller(recording, time.monotonic)
-    records = Relay("records", to_records.step, told, settings.records_linger_s)
+    records = Relay("records", to_records, told, settings.records_linger_s)
 
     def nudge() -> None:
         projection.nudge()

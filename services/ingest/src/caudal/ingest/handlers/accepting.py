@@ -1,5 +1,6 @@
 """One function for every door: payloads in, readings and rejects out on the bus."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -170,8 +171,11 @@ class _SortedOut:
         return [*readings, *self._rejects]
 
     def count(self, tally: Tally) -> None:
+        accepted: Counter[Inlet] = Counter()
         for source, group in self._readings.items():
-            tally.accepted(source.inlet, len(group))
+            accepted[source.inlet] += len(group)
+        for inlet, count in accepted.items():
+            tally.accepted(inlet, count)
         for inlet, kind in self._kinds:
             tally.rejected(inlet, kind)
         for reason in self._dropped:

@@ -19,6 +19,8 @@ from caudal.processor.ports import Overtaken
 HeadColumns = tuple[str, datetime | str | None, str | None]
 """(point, measured_at, state) as the driver gives them."""
 
+LETTERS = "enqueue"
+"""The statement that comes last, wherever there is something to tell."""
 REMEMBERED = 20_000
 """Heads kept in memory, at most."""
 
@@ -42,8 +44,10 @@ class Execution(Protocol):
         """Insert rows by the statements that `rows` names; where one replaces, each key comes once."""
         ...
 
-    async def commit(self, rows: Mapping[str, Tuples]) -> None:
+    async def commit(self, rows: Mapping[str, Tuples]) -> Sequence[int]:
         """Insert these as the last; all of it is on disk when this returns.
+
+        Returns the numbers that the letters of `enqueue` were given, in order; none where the database does not say.
 
         Raises:
             Overtaken: as `begin`; nothing was kept.
@@ -107,6 +111,9 @@ class PostgresExecution:
 
     async def insert(self, rows: Mapping[str, Tuples]) -> None:
         """Many rows one table after the other, the rest in one statement."""
+        await self._insert(rows)
+
+    async def _insert(self, rows: Mapping[str, Tuples]) -> Sequence[int]:
         await self.begin()
         few: dict[str, Tuples] = {}
         for name, tuples in rows.items():
@@ -114,22 +121,30 @@ class PostgresExecution:
                 await INSERTS[name].copy(self._driver, tuples)
             elif tuples:
                 few[name] = tuples
-        if few:
-            await self._driver.execute(_together(tuple(few)), *_parameters(few))
+        if not few:
+            return []
+        return [row[0] for row in await self._driver.fetch(_together(tuple(few)), *_parameters(few))]
 
-    async def commit(self, rows: Mapping[str, Tuples]) -> None:
+    async def commit(self, rows: Mapping[str, Tuples]) -> Sequence[int]:
         """In one statement, if there is no transaction yet and not too much to write."""
         heads = rows.get("put_heads", ())
         self._remembered.forget([head[0] for head in (*heads, *self._assumed)])
         if self._is_begun or any(len(tuples) >= COPIED_FROM for tuples in rows.values()):
-            await self.insert(rows)
+            numbers = await self._insert(rows)
             await self._driver.execute("commit")
         else:
-            some = {name: tuples for name, tuples in rows.items() if tuples}
-            assumed = [list(column) for column in zip(*self._assumed, strict=True)] or [[], [], []]
-            if some and not await self._driver.fetchval(_if_as_assumed(tuple(some)), *assumed, *_parameters(some)):
-                self._overtaken()
+            numbers = await self._insert_if_as_assumed({name: tuples for name, tuples in rows.items() if tuples})
         self._remembered.keep(heads)
+        return numbers
+
+    async def _insert_if_as_assumed(self, rows: Mapping[str, Tuples]) -> Sequence[int]:
+        if not rows:
+            return []
+        assumed = [list(column) for column in zip(*self._assumed, strict=True)] or [[], [], []]
+        answer = await self._driver.fetchrow(_if_as_assumed(tuple(rows)), *assumed, *_parameters(rows))
+        if not answer["holds"]:
+            self._overtaken()
+        return answer["numbers"] or []
 
     async def _locked(self, points: Sequence[str]) -> list[HeadColumns]:
         return [(row[0], row[1], row[2]) for row in await self._driver.fetch(_LOCK, list(points))]
@@ -162,9 +177,10 @@ class SqliteExecution:
             if tuples:
                 await self._connection.exec_driver_sql(INSERTS[name].sqlite(), list(tuples))
 
-    async def commit(self, rows: Mapping[str, Tuples]) -> None:
+    async def commit(self, rows: Mapping[str, Tuples]) -> Sequence[int]:
         """Whoever opened the transaction ends it."""
         await self.insert(rows)
+        return []
 
 
 _COLUMNS = "point, measured_at, state_json"
@@ -181,14 +197,19 @@ _GUARD = (
 def _together(names: tuple[str, ...]) -> str:
     """Several inserts as one statement: all but the last in a WITH."""
     *others, last = _inserts(names, 1, "")
-    return f"with {_parts(others)} {last}" if others else last
+    returning = "returning id" if names[-1] == LETTERS else ""
+    return f"with {_parts(others)} {last} {returning}" if others else f"{last} {returning}"
 
 
 @cache
 def _if_as_assumed(names: tuple[str, ...]) -> str:
     """Several inserts as one statement, which does nothing and says false unless the heads are as assumed."""
     inserts = _inserts(names, 4, "where (select holds from guard)")
-    return f"with {_GUARD}, {_parts(inserts)} select holds from guard"
+    numbers = "null::bigint[]"
+    if names[-1] == LETTERS:
+        inserts[-1] += " returning id"
+        numbers = f"(select array_agg(id order by id) from part{len(inserts) - 1})"
+    return f"with {_GUARD}, {_parts(inserts)} select holds, {numbers} as numbers from guard"
 
 
 def _inserts(names: Sequence[str], first: int, condition: str) -> list[str]:

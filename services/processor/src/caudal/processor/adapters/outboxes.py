@@ -2,6 +2,7 @@
 
 import fcntl
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -24,9 +25,74 @@ _NEXT = (
 )
 _oldest = select(OUTBOX.c.id, OUTBOX.c.body).order_by(OUTBOX.c.id)
 
+FORGET_EVERY_S = 0.5
+"""How long letters are handed on without a look at the table, which may have some of other replicas."""
+FORGET_AT = 64
+"""Letters that are told and not forgotten, at most; each has up to some megabytes."""
+LEFT_ENTRIES = 256
+"""Entries handed on without a look at the table, at most; a sink that is away finds the rest in the table."""
+
+
+class _Left:
+    """What units of this process left for a sink and has not been given to the holder.
+
+    Only what tells of new rows is handed on past the table: no other letter can be about them before that one is told,
+    so it does not matter what else waits.
+    """
+
+    def __init__(self) -> None:
+        self.is_all = False
+        """Whether nothing else is known to wait in the table."""
+        self._letters: deque[Letter] = deque()
+        self._entries = 0
+        self._read_up_to = 0
+        """The highest number that came from the table."""
+
+    def put(self, letters: Sequence[Letter] | None) -> None:
+        """A unit left these; None: something that has to be read in its turn."""
+        if letters is None or self._entries > LEFT_ENTRIES:
+            self.clear()
+            return
+        if letters and letters[0].number <= self._read_up_to:
+            # The table was faster than the unit's own report: they may be told, and even forgotten.
+            self.clear()
+            return
+        self._letters.extend(letters)
+        self._entries += sum(len(letter.entries) for letter in letters)
+
+    def take(self, limit: int) -> list[Letter]:
+        """The oldest."""
+        taken = [self._letters.popleft() for _ in range(min(limit, len(self._letters)))]
+        self._entries -= sum(len(letter.entries) for letter in taken)
+        return taken
+
+    def read(self, found: Sequence[Letter], is_all: bool) -> None:
+        """The table had these, beside what was told; `is_all`: and no others."""
+        known = {letter.number for letter in found}
+        self._read_up_to = max(self._read_up_to, *known, 0)
+        others = [letter for letter in self._letters if letter.number not in known]
+        self.clear()
+        # Those that are no part of the answer came after it; unless a transaction that began earlier took longer.
+        if is_all and all(letter.number > self._read_up_to for letter in others):
+            self.put(others)
+            self.is_all = True
+
+    def clear(self) -> None:
+        """Know nothing."""
+        self._letters.clear()
+        self._entries, self.is_all = 0, False
+
+    def __bool__(self) -> bool:
+        return bool(self._letters)
+
 
 class PostgresOutbox:
-    """Held by an advisory lock of a session of its own, which ends with the process; a pass is one round trip."""
+    """Held by an advisory lock of a session of its own, which ends with the process.
+
+    What this process has just committed is handed on as it is. From time to time, and where that is not all, the table
+    is asked: in one round trip, which forgets everything that was told before at once, so that a letter never outlives
+    a later one about the same rows.
+    """
 
     def __init__(self, engine: AsyncEngine, sink: Sink) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -35,10 +101,16 @@ class PostgresOutbox:
         self._connection: AsyncConnection | None = None
         self._driver: asyncpg.Connection | None = None
         self._tenure: Tenure | None = None
+        self._left = _Left()
+        self._given: set[int] = set()
+        """Handed on without a look at the table, and not known to be told."""
+        self._told: list[int] = []
+        self._read_at = 0.0
 
     async def hold(self) -> Tenure | None:
         """Take it, unless it is taken."""
         if self._tenure is None and (await self._ask(_TRY, self._lock))[0]["is_ours"]:
+            self._know_nothing()
             self._tenure = Tenure(time.monotonic())
         return self._tenure
 
@@ -47,14 +119,41 @@ class PostgresOutbox:
         await self._ask(_RELEASE, self._lock)
         self._tenure = None
 
+    def leave(self, letters: Sequence[Letter] | None) -> None:
+        """A unit of this process left these; None: something that has to be read in its turn."""
+        if self._tenure is not None:
+            self._left.put(letters)
+
     async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
-        """Some of the oldest letters."""
-        found = await self._ask(_NEXT, self._sink.value, limit, forget)
-        return [Letter(id_, outbox_entries(body)) for id_, body in found]
+        """Some of those just left, or of the oldest in the table."""
+        self._told += forget
+        self._given.difference_update(forget)
+        is_asked_lately = time.monotonic() - self._read_at < FORGET_EVERY_S and len(self._told) < FORGET_AT
+        if limit and self._left and self._left.is_all and not self._given and is_asked_lately:
+            letters = self._left.take(limit)
+            self._given = {letter.number for letter in letters}
+            return letters
+        return await self._read(limit)
+
+    async def _read(self, limit: int) -> list[Letter]:
+        forgotten = list(self._told)
+        answer = await self._ask(_NEXT, self._sink.value, limit, forgotten)
+        found = [Letter(id_, outbox_entries(body)) for id_, body in answer]
+        del self._told[: len(forgotten)]
+        self._given.clear()
+        self._left.read(found, is_all=len(found) < limit)
+        self._read_at = time.monotonic()
+        return found
+
+    def _know_nothing(self) -> None:
+        self._left.clear()
+        self._given.clear()
+        self._told.clear()
 
     async def aclose(self) -> None:
         """End the session, and with it the lock."""
         connection, self._connection, self._driver, self._tenure = self._connection, None, None, None
+        self._know_nothing()
         if connection is not None:
             await connection.invalidate()
             await connection.close()
@@ -93,6 +192,9 @@ class SqliteOutbox:
         if self._file is not None:
             self._file.close()
         self._file = self._tenure = None
+
+    def leave(self, letters: Sequence[Letter] | None) -> None:
+        """They are read in their turn."""
 
     async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
         """Some of the oldest letters."""

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import RawStatus
 from caudal.processor.adapters import rows as mapping
-from caudal.processor.adapters.execution import Execution
+from caudal.processor.adapters.execution import LETTERS, Execution
 from caudal.processor.adapters.statements import Tuples
 from caudal.processor.adapters.tables import RAW, REJECTED, ROWS
 from caudal.processor.domain.ledger import Row
-from caudal.processor.ports import Entry, Head, RawRecord, Sink
+from caudal.processor.ports import Entry, Head, Letter, RawRecord, Sink
 
 ENTRIES_PER_BODY = 32
 """Entries that share a row of the outbox, of some 200 readings each at most."""
@@ -43,12 +43,16 @@ class _Gathered:
             "add_rows": list(self.new_rows.values()),
             "put_rows": list(self.rows.values()),
             "put_heads": list(self.heads.values()),
-            "enqueue": [
-                (sink.value, mapping.outbox_body(entries[i : i + ENTRIES_PER_BODY]))
-                for sink, entries in self.told.items()
-                for i in range(0, len(entries), ENTRIES_PER_BODY)
-            ],
+            LETTERS: [(sink.value, mapping.outbox_body(entries)) for sink, entries in self.letters()],
         }
+
+    def letters(self) -> list[tuple[Sink, list[Entry]]]:
+        """What each sink is told, in parts that are not too large."""
+        return [
+            (sink, entries[i : i + ENTRIES_PER_BODY])
+            for sink, entries in self.told.items()
+            for i in range(0, len(entries), ENTRIES_PER_BODY)
+        ]
 
 
 class SqlLedgerUnit:
@@ -60,17 +64,29 @@ class SqlLedgerUnit:
         self._deaf = deaf
         """Sinks for which nothing is kept."""
         self._gathered = _Gathered()
+        self._only_adds = True
+        """Whether no row that was there before is written."""
 
-    async def commit(self) -> None:
+    async def commit(self) -> dict[Sink, list[Letter]] | None:
         """Write what was gathered, and end the transaction.
+
+        Returns the letters for each sink, if they tell of new rows only, which no other letter can be about; else None.
 
         Raises:
             Overtaken: another replica was faster; nothing was kept.
         """
-        await self._execution.commit(self._gathered.tuples())
+        numbers = await self._execution.commit(self._gathered.tuples())
+        letters = self._gathered.letters()
+        if not self._only_adds or len(numbers) != len(letters):
+            return None
+        left: dict[Sink, list[Letter]] = {sink: [] for sink in Sink}
+        for number, (sink, entries) in zip(numbers, letters, strict=True):
+            left[sink].append(Letter(number, entries))
+        return left
 
     async def _flush(self) -> None:
         """Write what was gathered, so that it can be read back."""
+        self._only_adds = False
         gathered, self._gathered = self._gathered, _Gathered()
         await self._execution.insert(gathered.tuples())
 
@@ -111,6 +127,8 @@ class SqlLedgerUnit:
 
     async def replace_rows(self, point: str, rows: Sequence[Row]) -> None:
         """Put rows in the place of those of the same instants."""
+        if rows:
+            self._only_adds = False
         for row in rows:
             gathered = self._gathered
             into = gathered.new_rows if (point, row.at) in gathered.new_rows else gathered.rows

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 from prometheus_client import Counter
@@ -11,21 +12,32 @@ from caudal.common.domain.errors import Transient
 
 SWEEP_S = 0.5
 """How long an outbox that nobody nudged waits at most: another replica may have left something."""
-MORE_S = 0.02
-"""How long to wait for a nudge where something was found: there may be more, and mostly there is not."""
+FORGET_S = 0.1
+"""How long to wait for a nudge before what was told is forgotten; mostly the next nudge comes sooner."""
 RETRY_MAX_S = 10.0
 
 _log = structlog.get_logger(__name__)
 
 
+class Telling(Protocol):
+    """Tells one sink what waits for it."""
+
+    has_more: bool
+    """Whether the last step left something untold, as far as it knows."""
+
+    async def step(self) -> int:
+        """Tell some of it; how much that was."""
+        ...
+
+
 class Relay:
     """Empties one sink of the outbox whenever it is nudged, and tries again for ever when the sink is away."""
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[int]], told: Counter, linger_s: float) -> None:
+    def __init__(self, name: str, teller: Telling, told: Counter, linger_s: float) -> None:
         self.trouble: str | None = None
         """Why it is waiting; None while all goes well."""
         self._name = name
-        self._step = step
+        self._teller = teller
         self._linger_s = linger_s
         self._told = told.labels(name)
         self._nudged = asyncio.Event()
@@ -40,7 +52,7 @@ class Relay:
         while True:
             self._nudged.clear()
             try:
-                count = await self._step()
+                count = await self._teller.step()
             except Transient as error:
                 if self.trouble is None:
                     _log.warning("cannot tell", sink=self._name, reason=str(error))
@@ -52,10 +64,15 @@ class Relay:
                 _log.info("telling again", sink=self._name)
             self.trouble, wait_s = None, 0.25
             self._told.inc(count)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), MORE_S if count else SWEEP_S)
-            # What several batches left is told together: it costs little more than what one left.
-            await asyncio.sleep(self._linger_s)
+            if not self._teller.has_more:
+                await self._until_nudged(FORGET_S if count else SWEEP_S)
+
+    async def _until_nudged(self, at_most_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._nudged.wait()
+        # What several batches left is told together: it costs little more than what one left.
+        await asyncio.sleep(self._linger_s)
 
     async def check(self) -> None:
         """Return if the sink takes what it is told, raise why not."""

@@ -53,6 +53,8 @@ class Teller:
         self._told_to = incarnation()
         self._remembered: deque[tuple[float, list[Entry]]] = deque()
         """What was told lately, and when; oldest first."""
+        self.has_more = False
+        """Whether the last step left something untold, as far as it knows."""
 
     async def step(self) -> int:
         """Tell the oldest letters; how many messages or rows. 0: there are none, or another replica is at it.
@@ -60,6 +62,7 @@ class Teller:
         Raises:
             Transient: the sink or the database is away; nothing is forgotten.
         """
+        self.has_more = False
         tenure = await self._outbox.hold()
         if tenure is not self._tenure:
             self._tenure, self._told = tenure, []
@@ -76,6 +79,7 @@ class Teller:
         entries = [entry for letter in letters for entry in letter.entries]
         count = await self._tell(entries)
         self._told = [letter.number for letter in letters]
+        self.has_more = len(letters) == self._at_once
         if self._remember_s and entries:
             self._remembered.append((now, entries))
         if not self._told and not self._remembered:
