@@ -14,6 +14,7 @@ from caudal.common.adapters.sql_reads import Row
 from caudal.common.domain.catalog import Point, Provider, Version
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Outgoing
+from caudal.gateway_api.adapters.ledger_views import ledger_raw, ledger_rejected
 from caudal.gateway_api.adapters.sql_audit import SqlAudit
 from caudal.gateway_api.adapters.sql_catalog_rows import (
     ONE_POINT,
@@ -30,8 +31,6 @@ from caudal.gateway_api.adapters.tables import (
     audit_log,
     clients,
     credentials,
-    ledger_raw,
-    ledger_rejected,
     notification_preferences,
     outbox,
     owners,

@@ -13,20 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql_catalog import SqlCatalog, point_of, provider_of
 from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
 from caudal.common.domain.catalog import Point, PointStatus, Provider, Variable
+from caudal.gateway_api.adapters.ledger_views import ledger_readings
 from caudal.gateway_api.adapters.sql_audit import audited
 from caudal.gateway_api.adapters.sql_catalog_edit import SqlCatalogEdit
 from caudal.gateway_api.adapters.sql_catalog_rows import ONE_POINT, ONE_PROVIDER, joined, kept, sees_provider
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
 from caudal.gateway_api.adapters.sql_scope import SCOPES
 from caudal.gateway_api.adapters.sql_silences import STALE, STATUS, silences_among
-from caudal.gateway_api.adapters.tables import (
-    audit_log,
-    clients,
-    ledger_readings,
-    points,
-    providers,
-    variables,
-)
+from caudal.gateway_api.adapters.tables import audit_log, clients, points, providers, variables
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS, PROVIDERS, VARIABLES
 from caudal.gateway_api.domain.permissions import Scope

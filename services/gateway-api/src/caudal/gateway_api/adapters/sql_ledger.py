@@ -11,15 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import reading
 from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
 from caudal.common.domain.readings import RawStatus
-from caudal.gateway_api.adapters.sql_scope import SCOPES
-from caudal.gateway_api.adapters.tables import (
+from caudal.gateway_api.adapters.ledger_views import (
     ledger_flags,
     ledger_raw,
     ledger_readings,
     ledger_rejected,
-    points,
     window_rows,
 )
+from caudal.gateway_api.adapters.sql_scope import SCOPES
+from caudal.gateway_api.adapters.tables import points
 from caudal.gateway_api.domain.cursors import Cursor
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql_reads import Row
+from caudal.gateway_api.adapters.ledger_views import RECORD_CLIENT, schema_records
 from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
 from caudal.gateway_api.adapters.sql_scope import SCOPES
-from caudal.gateway_api.adapters.tables import RECORD_CLIENT, points, schema_records
+from caudal.gateway_api.adapters.tables import points
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.domain.records import RECORDS, GroupRecord

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
+from caudal.gateway_api.adapters.ledger_views import RECORD_CLIENT, ledger_raw, ledger_rejected
 from caudal.gateway_api.adapters.tables import (
-    RECORD_CLIENT,
     audit_log,
     clients,
     commands,
-    ledger_raw,
-    ledger_rejected,
     notification_preferences,
     owners,
     points,

@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql_reads import ask
 from caudal.common.domain.catalog import PointStatus
-from caudal.gateway_api.adapters.tables import ledger_silences, points
+from caudal.gateway_api.adapters.ledger_views import ledger_silences
+from caudal.gateway_api.adapters.tables import points
 from caudal.gateway_api.domain.silence import JUDGED, WHOLE, Silence
 
 _of_point = ledger_silences.c.point == points.c.code

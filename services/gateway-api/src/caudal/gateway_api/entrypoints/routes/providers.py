@@ -14,15 +14,15 @@ from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyAnswer, key_answer, new_key_answer
-from caudal.gateway_api.entrypoints.schemas.catalog import (
+from caudal.gateway_api.entrypoints.schemas.catalog import told
+from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
+from caudal.gateway_api.entrypoints.schemas.providers import (
     KeyBody,
     NewProvider,
     ProviderEntry,
     ProviderPatch,
     ShownProvider,
-    told,
 )
-from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.handlers.catalog import change_provider, create_provider, delete_provider
 from caudal.gateway_api.handlers.keys import create_provider_key, keys_of, revoke_key
 
