@@ -4,19 +4,21 @@ What the tests of a file share is then started once, and no two tests of faults 
 A plugin of pytest, loaded by conftest.py; without pytest-xdist there is nothing to spread.
 """
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-PLATFORMS = Path(__file__).parent / "system"
+PLATFORMS = "tests/system/"
 """Tests that start five processes and more."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests stay together; whole platforms, which take longest, come first."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        is_platform = item.path.is_relative_to(PLATFORMS)
-        item.add_marker(pytest.mark.xdist_group("platforms" if is_platform else item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Say which tests stay together; where most tests stay together is begun."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return PLATFORMS if nodeid.startswith(PLATFORMS) else nodeid.partition("::")[0]
+
+    return FileByFile(config, log)

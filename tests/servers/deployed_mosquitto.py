@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,11 +25,14 @@ class DeployedMosquitto(Server):
     name = "deployed-mosquitto"
 
     def __init__(self, folder: Path, secrets: Mapping[str, str], extra: str = "") -> None:
+        if os.geteuid() == 0:
+            # As root it runs under an account of its own, to which pytest's folders are shut; see `Postgres`.
+            folder = Path(tempfile.mkdtemp(prefix="caudal-mosquitto-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            folder.chmod(0o755)
         super().__init__(folder)
         self.secrets = dict(secrets)
         self.config, self.data = folder / "config", folder / "data"
-        for place in (*folder.parents[:2], folder):
-            place.chmod(0o755)
         self.config.mkdir()
         self.data.mkdir()
         settings = (DEPLOYED / "mosquitto.conf").read_text()
