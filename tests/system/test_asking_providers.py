@@ -159,7 +159,7 @@ async def test_no_secret_is_anywhere_but_sealed(platform: AskingPlatform) -> Non
     found = [(place, secret) for place, text in places.items() for secret in secrets if secret in text]
     tell("secrets looked for", places=len(places), found=len(found), characters=sum(map(len, places.values())))
     assert found == []
-    assert len(await platform.asked("select sealed from gateway_credentials")) >= 4
+    assert len(await platform.asked("select sealed from gateway_credentials")) >= 3
 
 
 async def until_failed(platform: AskingPlatform, code: str) -> None:
