@@ -14,10 +14,10 @@ from caudal.common.domain.payloads.reader import Reader
 from caudal.common.domain.payloads.times import FORMS
 from caudal.common.domain.payloads.units import RATIOS, conversion
 
-GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "mapping.md"
-TEXT = GUIDE.read_text(encoding="utf-8")
+GUIDES = Path(__file__).parents[3] / "docs" / "guides"
+TEXTS = {name: (GUIDES / name).read_text(encoding="utf-8") for name in ("mapping.md", "mapeo.md")}
 EXAMPLES: list[dict[str, Any]] = [
-    msgspec.json.decode(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    msgspec.json.decode(block) for block in re.findall(r"```json\n(.*?)```", TEXTS["mapping.md"], re.DOTALL)
 ]
 RECEIVED_AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 
@@ -39,15 +39,21 @@ def test_example_is_read_as_the_guide_says(example: dict[str, Any]) -> None:
     assert {refused.field: refused.reason for refused in outcome.refused} == example.get("refused", {})
 
 
-def test_guide_shows_every_preset_and_names_every_field_format_and_unit() -> None:
+def test_both_languages_show_the_same_examples() -> None:
+    english, spanish = (re.findall(r"```json\n(.*?)```", text, re.DOTALL) for text in TEXTS.values())
+    assert english == spanish
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_guide_shows_every_preset_and_names_every_field_format_and_unit(text: str) -> None:
     shown = {example["mapping"] for example in EXAMPLES if isinstance(example["mapping"], str)}
     assert shown == set(PRESETS)
     for kind in (Mapping, TimeRule, ValueRule):
         for field in kind.__struct_fields__:
-            assert re.search(rf"[`\"]{field}[`\"]", TEXT), field
+            assert re.search(rf"[`\"]{field}[`\"]", text), field
     for form in FORMS:
-        assert f"`{form}`" in TEXT, form
-    listed = re.search(r"Units: (.*?)\.\n", TEXT, re.DOTALL)
+        assert f"`{form}`" in text, form
+    listed = re.search(r"(?:Units|Unidades): (.*?)\.\n", text, re.DOTALL)
     assert listed
     units = [unit for unit in listed[1].split() if unit != "·"]
     assert len(units) == sum(len(ratios) for ratios in RATIOS.values())
