@@ -373,6 +373,8 @@ class TestFiles:
             ("[{]", {}, "file"),
             ("code,code\n", {}, "file"),
             ("PAR1 and nothing more", {}, "file"),
+            ("code,device\n\\ud800,d\n", {"map": {"encoding": "unicode_escape"}}, "file"),
+            ("code,device\n+2AA-,d\n", {"map": {"encoding": "utf-7"}}, "file"),
             ("code,device\n", {"map": {"columns": {"code": "nowhere"}}}, "map.columns.code"),
             ("code,device\n", {"map": {"columns": {"colour": "code"}}}, "map.columns.colour"),
             ("code,device\n", {"map": {"delimiter": "--"}}, "map.delimiter"),

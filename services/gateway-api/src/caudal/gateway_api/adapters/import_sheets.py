@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ DELIMITERS = ",;\t|"
 LISTS = ("items", "points", "variables", "owners", "data", "results", "rows")
 """Names under which a JSON object holds the rows."""
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_half = re.compile("[\ud800-\udfff]")
 _FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
 """Arrow's own allocator reserves a gigabyte of addresses at once, which a limit on addresses takes for memory."""
 
@@ -59,6 +61,14 @@ def _sheet(content: bytes, said: ImportMap) -> Sheet:
 
 
 def _text(content: bytes, encoding: str | None) -> str:
+    text = _decoded(content, encoding)
+    # There are encodings that write halves of characters, which nothing can be told in.
+    if not text.isascii() and _half.search(text):
+        raise InvalidInput("file", f"is no {encoding}: it has halves of characters")
+    return text
+
+
+def _decoded(content: bytes, encoding: str | None) -> str:
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     try:
         return content.decode(encoding or marked or "utf-8")
