@@ -3,6 +3,7 @@ docs/guides/mapping.md, which describes every field with examples that are run a
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -131,6 +132,16 @@ class Mapping(Part, frozen=True, kw_only=True):
         for code in self.values:
             checked_id(code if code != OTHERS else "others", f"values.{code[:80]}")
         number_reader(self.decimal, self.thousands)
+
+    def paths(self) -> Iterator[str]:
+        """Every path in it."""
+        times = (self.time, self.logged) if self.logged else (self.time,)
+        for time in times:
+            yield from (*paths_of(time.path), *paths_of(time.time_of_day))
+        for paths in (self.readings, self.device, self.variable, self.value):
+            yield from paths_of(paths)
+        for rule in self.rules().values():
+            yield from paths_of(rule.path)
 
     def rules(self) -> dict[str, ValueRule]:
         """`values` written out."""

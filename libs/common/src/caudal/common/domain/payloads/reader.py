@@ -9,7 +9,7 @@ import msgspec
 from caudal.common.domain.payloads.instants import Instants
 from caudal.common.domain.payloads.layouts import Layout, rows_of
 from caudal.common.domain.payloads.mapping import Mapping
-from caudal.common.domain.payloads.paths import all_finder, first_finder, paths_of
+from caudal.common.domain.payloads.paths import all_finder, first_finder, paths_of, plain_keys
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 from caudal.common.domain.payloads.times import AHEAD
 from caudal.common.domain.payloads.values import Values, ValuesReader, code_of
@@ -64,12 +64,15 @@ class Reader:
             self._read_items = self._entries
         self._is_series = mapping.form == "series"
         self._layout = mapping.layout
+        self._has_queries = any(plain_keys(path) is None for path in mapping.paths())
         self._variable, self._variable_name = first_finder(mapping.variable), "/".join(paths_of(mapping.variable))
         self._value = first_finder(mapping.value)
 
     def read(self, payload: Any, received_at: datetime) -> Outcome:
         """The readings in `payload`, in its order, and the reasons why parts of it are none."""
         try:
+            if not self._has_queries:
+                return self._read_items(self._items(payload), payload, received_at)
             with bounded_work():
                 return self._read_items(self._items(payload), payload, received_at)
         except Unreadable as error:
