@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from caudal.common.adapters.sql import open_engine
 from caudal.common.settings import SqlSettings
-from caudal.gateway_api.adapters.sql_listing import asked_for
+from caudal.gateway_api.adapters.ledger_views import ledger_rejected
+from caudal.gateway_api.adapters.sql_listing import SqlList
 from caudal.gateway_api.adapters.sql_scope import SCOPES
+from caudal.gateway_api.adapters.sql_stretches import SqlStretches
 from caudal.gateway_api.adapters.tables import notification_preferences, owners, points, variables
 from caudal.gateway_api.domain.listing import Filter, Listing, ListShape
 from caudal.gateway_api.domain.lists import POINTS, VARIABLES
@@ -40,6 +42,14 @@ FEW = [
 """List, filter and value that name a few of many."""
 
 
+REJECTED = sa.text(
+    "insert into processor_rejected (id, device, received_at, inlet, topic, reason, payload, payload_encoding)"
+    " select 'r-' || n, 'meter-' || n % 20, timestamptz '2026-01-01' + n * interval '1 minute', 'uplink', 't', 'r',"
+    " 'p', 'text' from generate_series(1, 20000) n"
+)
+"""A thousand payloads of each of twenty devices."""
+
+
 @pytest.fixture(scope="module")
 def estate(postgres: Postgres, postgres_template: str) -> str:
     """A database with a fleet in it."""
@@ -51,13 +61,21 @@ def estate(postgres: Postgres, postgres_template: str) -> str:
 async def _settled(url: str) -> None:
     engine = open_engine(SqlSettings(database_url=url))
     await settle(engine, NOW)
+    async with engine.begin() as connection:
+        await connection.execute(REJECTED)
+        await connection.execute(sa.text("analyze processor_rejected"))
     await engine.dispose()
 
 
 async def plan_of(url: str, kind: str, listing: Listing, scope: Scope = EVERYWHERE) -> str:
     """How PostgreSQL would find a page of a list."""
     table, shape = TABLES[kind]
-    query = asked_for(sa.select(table).where(SCOPES[kind](scope)), listing, shape).limit(listing.page_size)
+    asked = SqlList(lambda seen: sa.select(table).where(SCOPES[kind](seen)), shape)
+    return await found(url, asked.statements(scope, listing)[0].params(asked.values(scope, listing)))
+
+
+async def found(url: str, query: sa.Select[Any]) -> str:
+    """How PostgreSQL would answer a question."""
     text = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
     engine = open_engine(SqlSettings(database_url=url))
     try:
@@ -89,3 +107,10 @@ async def test_points_of_a_client_are_found_by_an_index(estate: str) -> None:
     plan = await plan_of(estate, "point", Listing(), Scope("client-7"))
     assert "Index" in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+async def test_rejected_payloads_of_a_device_are_read_in_order_by_an_index(estate: str) -> None:
+    asked = SqlStretches(ledger_rejected, "rejected", "received_at").statement("received_at", ("device",), None)
+    plan = await found(estate, asked.params(device="meter-7", limit=20))
+    assert "Index Scan Backward using processor_rejected_by_device" in plan, plan
+    assert "Sort" not in plan, plan

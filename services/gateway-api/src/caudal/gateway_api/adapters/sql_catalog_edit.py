@@ -19,12 +19,12 @@ from caudal.gateway_api.adapters.sql_audit import SqlAudit
 from caudal.gateway_api.adapters.sql_catalog_rows import (
     ONE_POINT,
     ONE_PROVIDER,
-    joined,
     json_text,
     point_row,
     provider_row,
     sees_provider,
     variable_row,
+    whole,
 )
 from caudal.gateway_api.adapters.tables import (
     api_keys,
@@ -232,7 +232,8 @@ async def _point(connection: AsyncConnection, code: str, hold: bool = False) -> 
     if hold:
         # First and by itself: a statement that waits for another editor sees the rest as it was before.
         await connection.execute(_hold_point, {"wanted": code})
-    return joined([*(await connection.execute(ONE_POINT, {"wanted": code})).mappings()])
+    row = (await connection.execute(ONE_POINT, {"wanted": code})).mappings().one_or_none()
+    return whole(dict(row)) if row else None
 
 
 async def _provider(connection: AsyncConnection, code: str, hold: bool = False) -> Provider | None:

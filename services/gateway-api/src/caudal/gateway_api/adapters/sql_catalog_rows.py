@@ -1,6 +1,5 @@
 """Points, variables and providers as rows, and rows as points."""
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,18 +15,22 @@ from caudal.gateway_api.domain.versions import Kept
 
 T = TypeVar("T")
 
-ONE_POINT = (
-    sa.select(points, variables.c.body)
-    .select_from(points.outerjoin(variables, variables.c.point == points.c.code))
-    .where(points.c.code == sa.bindparam("wanted"))
+_bodies = (
+    sa.select(variables.c.body)
+    .where(variables.c.point == points.c.code)
     .order_by(variables.c.position, variables.c.code)
+    .correlate(points)
+    .subquery()
 )
+BODIES = sa.select(sa.func.aggregate_strings(_bodies.c.body, "\n")).scalar_subquery().label("bodies")
+"""Of a point's variables, in their order, a line each: JSON as we write it has no line breaks."""
+ONE_POINT = sa.select(points, BODIES).where(points.c.code == sa.bindparam("wanted"))
 ONE_PROVIDER = sa.select(providers).where(providers.c.code == sa.bindparam("wanted"))
 
 
-def joined(rows: Sequence[Row]) -> Point | None:
-    """A point from itself beside each of its variables."""
-    return point_of(rows[0], [row["body"] for row in rows if row["body"] is not None]) if rows else None
+def whole(row: Row) -> Point:
+    """A point from its row with the `BODIES` of its variables."""
+    return point_of(row, row["bodies"].split("\n") if row["bodies"] else [])
 
 
 def kept(entry: T, row: Row) -> Kept[T]:

@@ -10,16 +10,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from caudal.common.adapters.sql_catalog import SqlCatalog, point_of, provider_of
+from caudal.common.adapters.sql_catalog import SqlCatalog, provider_of
 from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
 from caudal.common.domain.catalog import Point, PointStatus, Provider, Variable
 from caudal.gateway_api.adapters.ledger_views import ledger_readings
 from caudal.gateway_api.adapters.sql_audit import audited
 from caudal.gateway_api.adapters.sql_catalog_edit import SqlCatalogEdit
-from caudal.gateway_api.adapters.sql_catalog_rows import ONE_POINT, ONE_PROVIDER, joined, kept, sees_provider
-from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.sql_catalog_rows import BODIES, ONE_POINT, ONE_PROVIDER, kept, sees_provider, whole
+from caudal.gateway_api.adapters.sql_listing import SqlList
 from caudal.gateway_api.adapters.sql_scope import SCOPES
-from caudal.gateway_api.adapters.sql_silences import STALE, STATUS, silences_among
+from caudal.gateway_api.adapters.sql_silences import HAS_SILENCES, STALE, STATUS, silences_among
 from caudal.gateway_api.adapters.tables import audit_log, clients, points, providers, variables
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS, PROVIDERS, VARIABLES
@@ -43,20 +43,19 @@ class SqlCatalogStore:
             yield SqlCatalogEdit(connection, audit, scope)
 
     async def point(self, code: str, scope: Scope) -> Point | None:
-        point = joined(await ask(self._engine, ONE_POINT, {"wanted": code}))
-        return point if point is not None and scope.sees(point.client) else None
+        row = await ask_one(self._engine, ONE_POINT, {"wanted": code})
+        return whole(row) if row and scope.sees(row["client"]) else None
 
     async def codes(self, scope: Scope, limit: int) -> list[str]:
         query = sa.select(points.c.code).where(SCOPES["point"](scope)).order_by(points.c.code).limit(limit)
         return [row["code"] for row in await ask(self._engine, query)]
 
     async def standing(self, code: str, scope: Scope) -> Standing | None:
-        rows = await ask(self._engine, ONE_POINT, {"wanted": code})
-        point = joined(rows)
-        if point is None or not scope.sees(point.client):
+        row = await ask_one(self._engine, _one_standing, {"wanted": code})
+        if row is None or not scope.sees(row["client"]):
             return None
-        silences = await silences_among(self._engine, [code])
-        return Standing(kept(point, rows[0]), silences.get(code, ()))
+        silences = await silences_among(self._engine, [code]) if row["has_silences"] else {}
+        return Standing(kept(whole(row), row), silences.get(code, ()))
 
     async def history(self, code: str, scope: Scope) -> Point | None:
         # In one statement, by the view that other services read.
@@ -88,15 +87,10 @@ class SqlCatalogStore:
         return (row["client"],) if row else None
 
     async def points(self, scope: Scope, listing: Listing) -> Page[Standing]:
-        columns = (column for column in points.c if column.name != "status")
-        query = asked_for(sa.select(*columns, STATUS, STALE).where(SCOPES["point"](scope)), listing, POINTS)
-        rows, total = await page_of(self._engine, query, listing)
-        bodies: dict[str, list[str]] = {}
-        for row in await ask(self._engine, _bodies, {"codes": [row["code"] for row in rows]}):
-            bodies.setdefault(row["point"], []).append(row["body"])
+        rows, total = await _POINTS.page(self._engine, scope, listing)
         quiet = [row["code"] for row in rows if row["stale"] or row["status"] == PointStatus.OFFLINE]
         silences = await silences_among(self._engine, quiet) if quiet else {}
-        found = [kept(point_of(row, bodies.get(row["code"], [])), row) for row in rows]
+        found = [kept(whole(row), row) for row in rows]
         return _page([Standing(each, silences.get(each.entry.code, ())) for each in found], total, listing)
 
     async def variable(self, point: str, code: str, scope: Scope) -> Kept[Variable] | None:
@@ -105,49 +99,56 @@ class SqlCatalogStore:
         return kept(_variable_of(row), row) if row else None
 
     async def variables(self, scope: Scope, listing: Listing) -> Page[tuple[str, Kept[Variable]]]:
-        query = asked_for(sa.select(variables).where(SCOPES["variable"](scope)), listing, VARIABLES)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _VARIABLES.page(self._engine, scope, listing)
         found = [(row["point"], kept(_variable_of(row), row)) for row in rows]
         return _page(found, total, listing)
 
     async def providers(self, scope: Scope, listing: Listing) -> Page[Kept[Provider]]:
-        query = asked_for(sa.select(providers).where(SCOPES["provider"](scope)), listing, PROVIDERS)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _PROVIDERS.page(self._engine, scope, listing)
         return _page([kept(provider_of(row), row) for row in rows], total, listing)
 
     async def devices_of(self, point: str) -> list[str]:
-        query = (
-            sa.select(audit_log.c.after)
-            .where(audit_log.c.point == point, audit_log.c.kind == "point")
-            .where(audit_log.c.after.is_not(None))
-            .order_by(audit_log.c.number.desc())
-        )
-        told = [msgspec.json.decode(row["after"]) for row in await ask(self._engine, query)]
-        # A line about a point's secrets tells their names and nothing of the point.
-        devices = [after["device"] for after in told if "device" in after]
-        return list(dict.fromkeys(devices))[::-1]
+        told = [msgspec.json.decode(row["after"], type=_Told) for row in await ask(self._engine, _told, {"of": point})]
+        return list(dict.fromkeys(after.device for after in told if after.device is not None))[::-1]
 
     async def changes(self, point: str, scope: Scope, listing: Listing) -> Page[Change]:
         # In the order in which it was written: several lines may be of one instant.
         numbered = replace(listing, order=("number",) if listing.order[:1] == ("at",) else ("-number",))
-        query = sa.select(audit_log).where(audit_log.c.point == point, SCOPES["act"](scope))
-        query = asked_for(query, numbered, JOURNAL)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _JOURNAL.page(self._engine, scope, numbered, of_point=point)
         return _page([_change_of(row) for row in rows], total, listing)
 
 
-_bodies = (
-    sa.select(variables.c.point, variables.c.body)
-    .where(variables.c.point.in_(sa.bindparam("codes", expanding=True)))
-    .order_by(variables.c.position, variables.c.code)
+_POINTS = SqlList(
+    lambda scope: sa.select(*(each for each in points.c if each is not points.c.status), STATUS, STALE, BODIES).where(
+        SCOPES["point"](scope)
+    ),
+    POINTS,
 )
-"""Of the variables of some points, in their order."""
+_VARIABLES = SqlList(lambda scope: sa.select(variables).where(SCOPES["variable"](scope)), VARIABLES)
+_PROVIDERS = SqlList(lambda scope: sa.select(providers).where(SCOPES["provider"](scope)), PROVIDERS)
+_JOURNAL = SqlList(
+    lambda scope: sa.select(audit_log).where(audit_log.c.point == sa.bindparam("of_point"), SCOPES["act"](scope)),
+    JOURNAL,
+)
+_one_standing = ONE_POINT.add_columns(HAS_SILENCES)
+_told = (
+    sa.select(audit_log.c.after)
+    .where(audit_log.c.point == sa.bindparam("of"), audit_log.c.kind == "point", audit_log.c.after.is_not(None))
+    .order_by(audit_log.c.number.desc())
+)
 _open_provider = (
     sa.select(providers.c.code)
     .select_from(providers.outerjoin(clients, clients.c.code == providers.c.client))
     .where(providers.c.code == sa.bindparam("wanted"), providers.c.active)
     .where(sa.or_(clients.c.code.is_(None), clients.c.active))
 )
+
+
+class _Told(msgspec.Struct):
+    """What the audit log has of a point."""
+
+    device: str | None = None
+    """None in a line about its secrets, which tells their names and nothing of the point."""
 
 
 def _variable_of(row: Row) -> Variable:

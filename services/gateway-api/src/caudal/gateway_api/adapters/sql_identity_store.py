@@ -15,14 +15,15 @@ from caudal.common.adapters.sql_reads import ask_one
 from caudal.gateway_api.adapters.sql_audit import audited
 from caudal.gateway_api.adapters.sql_identity import SqlPeople, permissions_of
 from caudal.gateway_api.adapters.sql_keys import SqlKeyRack
-from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.sql_listing import SqlList
+from caudal.gateway_api.adapters.sql_scope import SCOPES
 from caudal.gateway_api.adapters.sql_sessions import SqlResets, SqlSessions
 from caudal.gateway_api.adapters.tables import audit_log, password_resets, roles, users
 from caudal.gateway_api.domain.audit import AuditLine
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import AUDIT, RESETS, ROLES
-from caudal.gateway_api.domain.permissions import Role, Scope
+from caudal.gateway_api.domain.permissions import EVERYWHERE, Role, Scope
 from caudal.gateway_api.domain.sessions import PendingReset
 from caudal.gateway_api.ports import IdentityWork
 
@@ -33,8 +34,21 @@ _LINE = tuple(field.name for field in fields(AuditLine) if field.name not in ("b
 _pending = (
     sa.select(password_resets, users.c.email, users.c.client)
     .select_from(password_resets.join(users, users.c.id == password_resets.c.user))
-    .where(password_resets.c.used_at.is_(None))
+    .where(password_resets.c.used_at.is_(None), password_resets.c.expires_at > sa.bindparam("now"))
 )
+
+
+def _resets(scope: Scope) -> sa.Select[Any]:
+    return _pending if scope.client is None else _pending.where(users.c.client == scope.client)
+
+
+def _lines(scope: Scope) -> sa.Select[Any]:
+    return sa.select(audit_log).where(SCOPES["act"](scope))
+
+
+_ROLES = SqlList(lambda _everywhere: sa.select(roles), ROLES)
+_AUDIT = SqlList(_lines, AUDIT)
+_RESETS = SqlList(_resets, RESETS)
 
 
 class SqlIdentityStore:
@@ -56,8 +70,7 @@ class SqlIdentityStore:
             )
 
     async def roles(self, listing: Listing) -> Page[Role]:
-        query = asked_for(sa.select(roles), listing, ROLES)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _ROLES.page(self._engine, EVERYWHERE, listing)
         return _page([_role_of(row) for row in rows], total, listing)
 
     async def role(self, code: str) -> Role | None:
@@ -65,17 +78,12 @@ class SqlIdentityStore:
         return _role_of(row) if row else None
 
     async def audit(self, listing: Listing, scope: Scope) -> Page[AuditLine]:
-        query = sa.select(audit_log) if scope.client is None else _lines_of(scope.client)
         newest_first = listing if listing.order else replace(listing, order=("-number",))
-        query = asked_for(query, newest_first, AUDIT)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _AUDIT.page(self._engine, scope, newest_first)
         return _page([_line_of(row) for row in rows], total, listing)
 
     async def pending_resets(self, listing: Listing, scope: Scope, at: datetime) -> Page[PendingReset]:
-        query = _pending.where(password_resets.c.expires_at > at)
-        query = query if scope.client is None else query.where(users.c.client == scope.client)
-        query = asked_for(query, listing, RESETS)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _RESETS.page(self._engine, scope, listing, now=at)
         return _page([PendingReset(**{name: row[name] for name in _RESET}) for row in rows], total, listing)
 
 
@@ -110,10 +118,6 @@ class SqlRoles:
 def _told(role: Role) -> dict[str, Any]:
     words = msgspec.json.encode(sorted(role.permissions)).decode()
     return {"name": role.name, "permissions": words, "updated_at": role.updated_at}
-
-
-def _lines_of(client: str) -> sa.Select[Any]:
-    return sa.select(audit_log).where(audit_log.c.client == client)
 
 
 def _role_of(row: Mapping[Any, Any]) -> Role:

@@ -12,7 +12,7 @@ from caudal.common.adapters.sql import transaction
 from caudal.common.adapters.sql_reads import ask, ask_one
 from caudal.common.domain.errors import InvalidInput
 from caudal.gateway_api.adapters.sql_identity import permissions_of
-from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.sql_listing import SqlList
 from caudal.gateway_api.adapters.tables import api_keys, clients, providers
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import API_KEYS
@@ -33,6 +33,13 @@ _by_digest = (
     .where(api_keys.c.digest == sa.bindparam("digest"))
     .where(sa.or_(clients.c.code.is_(None), clients.c.active))
 )
+
+
+def _keys(scope: Scope) -> sa.Select[Any]:
+    return _unrevoked if scope.client is None else _unrevoked.where(api_keys.c.client == scope.client)
+
+
+_KEYS = SqlList(_keys, API_KEYS)
 
 
 class SqlApiKeys:
@@ -61,9 +68,7 @@ class SqlApiKeys:
         return [_key_of(row) for row in await ask(self._engine, query)]
 
     async def listed(self, listing: Listing, scope: Scope) -> Page[ApiKey]:
-        query = _unrevoked if scope.client is None else _unrevoked.where(api_keys.c.client == scope.client)
-        query = asked_for(query, listing, API_KEYS)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _KEYS.page(self._engine, scope, listing)
         return Page(items=[_key_of(row) for row in rows], total=total, page=listing.page, page_size=listing.page_size)
 
 

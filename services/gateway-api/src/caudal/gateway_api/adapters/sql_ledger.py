@@ -1,14 +1,16 @@
 """The processor's ledger, read through the views that it publishes."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from caudal.common.adapters.sql import reading
+from caudal.common.adapters.sql import UtcDateTime, reading
 from caudal.common.adapters.sql_reads import Row, ask, ask_one, ask_value
 from caudal.common.domain.readings import RawStatus
 from caudal.gateway_api.adapters.ledger_views import (
@@ -19,6 +21,7 @@ from caudal.gateway_api.adapters.ledger_views import (
     window_rows,
 )
 from caudal.gateway_api.adapters.sql_scope import SCOPES
+from caudal.gateway_api.adapters.sql_stretches import SqlStretches, among_devices, named_devices
 from caudal.gateway_api.adapters.tables import points
 from caudal.gateway_api.domain.cursors import Cursor
 from caudal.gateway_api.domain.listing import Listing, Page
@@ -36,6 +39,10 @@ from caudal.gateway_api.domain.telemetry import (
 
 ROWS_AT_ONCE = 1000
 """Of a list that is read whole."""
+MAX_DEVICES = 20
+"""Up to how many devices of a point its statements are kept."""
+_NO_NAME: sa.ColumnElement[str] = sa.literal("")
+_NO_TIME: sa.ColumnElement[Any] = sa.cast(sa.null(), UtcDateTime)
 
 
 class SqlLedger:
@@ -45,33 +52,16 @@ class SqlLedger:
         self._engine = engine
 
     async def raw(self, scope: Scope, query: RawQuery, after: Cursor | None, limit: int) -> list[RawEntry]:
-        view = ledger_raw.c
+        wanted = {field.name: getattr(query, field.name) for field in _RAW_FIELDS}
         # Ids begin with the receipt, and their index serves this order.
-        time = view.measured_at if query.order is RawOrder.MEASURED else None
-        wanted = [
-            SCOPES["raw"](scope),
-            view.point == query.point if query.point is not None else None,
-            view.device.in_(query.devices) if query.devices is not None else None,
-            view.inlet == query.inlet.value if query.inlet is not None else None,
-            view.status == query.status.value if query.status is not None else None,
-            *_between(view.measured_at, query.start, query.end),
-        ]
-        rows = await self._page(ledger_raw, wanted, time, after, limit)
+        time = "measured_at" if query.order is RawOrder.MEASURED else None
+        rows = await _RAW.newest(self._engine, scope, wanted, time, after, limit)
         return [_raw_entry(row) for row in rows]
 
     async def rejected(
         self, scope: Scope, query: RejectedQuery, after: Cursor | None, limit: int
     ) -> list[RejectedEntry]:
-        view = ledger_rejected.c
-        wanted = [
-            SCOPES["rejected"](scope),
-            view.device == query.device if query.device is not None else None,
-            view.inlet == query.inlet.value if query.inlet is not None else None,
-            view.provider == query.provider if query.provider is not None else None,
-            view.replayed_at.is_not(None) == query.replayed if query.replayed is not None else None,
-            *_between(view.received_at, query.start, query.end),
-        ]
-        rows = await self._page(ledger_rejected, wanted, view.received_at, after, limit)
+        rows = await _REJECTED.newest(self._engine, scope, asdict(query), "received_at", after, limit)
         return [RejectedEntry(**row) for row in rows]
 
     async def rejected_one(self, entry: str, scope: Scope) -> RejectedEntry | None:
@@ -105,15 +95,18 @@ class SqlLedger:
         return Page(items=items, total=total, page=listing.page, page_size=listing.page_size)
 
     async def summary(self, point: str, devices: Sequence[str]) -> Summary:
-        asked = {"point": point, "devices": list(devices)}
-        counts: dict[str, dict[str, int]] = {"raw": {}, "flag": {}, "late": {}, "rejected": {}}
-        for row in await ask(self._engine, _COUNTS, asked):
-            counts[row["kind"]][row["name"]] = row["count"]
-        span = await ask_one(self._engine, _SPAN, asked) or {}
+        counts: dict[str, dict[str, int]] = {"raw": {}, "flag": {}}
+        spans = {}
+        for row in await ask(self._engine, _counts(len(devices)), {"point": point, **named_devices(devices)}):
+            counts.setdefault(row["kind"], {})[row["name"]] = row["count"]
+            spans[row["kind"]] = row["first"], row["last"]
+        first, last = spans["reading"]
         return Summary(
             point=point,
             device=devices[-1],
-            **span,
+            readings=counts["reading"][""],
+            first_measured_at=first,
+            last_measured_at=last,
             raw=counts["raw"],
             duplicates=counts["raw"].get(RawStatus.SKIPPED.value, 0),
             late=counts["late"][""],
@@ -164,56 +157,48 @@ class SqlLedger:
     async def written_count(self) -> int:
         return int(await ask_value(self._engine, _WRITTEN))
 
-    async def _page(
-        self,
-        view: sa.TableClause,
-        wanted: Sequence[sa.ColumnElement[bool] | None],
-        time: sa.ColumnClause[datetime] | None,
-        after: Cursor | None,
-        limit: int,
-    ) -> Sequence[Row]:
-        """The next `limit` rows, last first by `time` and id, of those that meet every condition given."""
-        query = sa.select(view).where(*(condition for condition in wanted if condition is not None))
-        if after is not None:
-            before = view.c.id < after.id
-            query = query.where(before if time is None else sa.or_(time < after.at, sa.and_(time == after.at, before)))
-        order = [] if time is None else [time.desc()]
-        return await ask(self._engine, query.order_by(*order, view.c.id.desc()).limit(limit))
+
+_RAW = SqlStretches(ledger_raw, "raw", "measured_at")
+_RAW_FIELDS = tuple(field for field in fields(RawQuery) if field.name != "order")
+_REJECTED = SqlStretches(ledger_rejected, "rejected", "received_at")
+
+_point = sa.bindparam("point", type_=sa.String)
 
 
-def _between(
-    time: sa.ColumnClause[datetime], start: datetime | None, end: datetime | None
-) -> list[sa.ColumnElement[bool] | None]:
-    return [time >= start if start is not None else None, time < end if end is not None else None]
-
-
-_point, _devices = sa.bindparam("point", type_=sa.String), sa.bindparam("devices", type_=sa.String, expanding=True)
-_OF_POINT = sa.and_(ledger_raw.c.device.in_(_devices), ledger_raw.c.point == _point)
-"""Raw readings of a point; by its devices, since that is what they are filed under."""
-
-
-def _late() -> sa.Subquery:
+def _late(of_point: sa.ColumnElement[bool]) -> sa.Subquery:
     """Instants that were first heard of after something measured later; repetitions don't make one late."""
     view = ledger_raw.c
     first_heard = sa.func.min(view.received_at).label("first_heard")
-    instants = sa.select(view.measured_at, first_heard).where(_OF_POINT)
+    instants = sa.select(view.measured_at, first_heard).where(of_point)
     heard = instants.group_by(view.device, view.measured_at).subquery()
     newest_before = sa.func.max(heard.c.measured_at).over(order_by=heard.c.first_heard, groups=(None, -1))
     compared = sa.select(heard.c.measured_at, newest_before.label("newest_before")).subquery()
     return sa.select(compared.c.measured_at).where(compared.c.measured_at < compared.c.newest_before).subquery()
 
 
-def _counted(kind: str, name: sa.ColumnElement[str]) -> sa.Select[str, str, int]:
-    """Rows by name, as one kind of what a summary counts."""
-    return sa.select(sa.literal(kind).label("kind"), name.label("name"), sa.func.count().label("count"))
+def _counted(
+    kind: str, name: sa.ColumnElement[str], time: sa.ColumnElement[Any] = _NO_TIME
+) -> sa.Select[*tuple[Any, ...]]:
+    """Rows by name, as one kind of what a summary counts; the first and the last by `time`."""
+    first, last = sa.func.min(time).label("first"), sa.func.max(time).label("last")
+    return sa.select(sa.literal(kind).label("kind"), name.label("name"), sa.func.count().label("count"), first, last)
 
 
-_COUNTS = sa.union_all(
-    _counted("raw", ledger_raw.c.status).where(_OF_POINT).group_by(ledger_raw.c.status),
-    _counted("flag", ledger_flags.c.flag).where(ledger_flags.c.point == _point).group_by(ledger_flags.c.flag),
-    _counted("late", sa.literal("")).select_from(_late()),
-    _counted("rejected", sa.literal("")).select_from(ledger_rejected).where(ledger_rejected.c.device.in_(_devices)),
-).order_by("kind", "name")
+@lru_cache(MAX_DEVICES)
+def _counts(devices: int) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    """All that a summary counts, of a point that has had so many devices."""
+    # By device, since that is what raw readings are filed under.
+    of_point = sa.and_(among_devices(ledger_raw.c.device, devices), ledger_raw.c.point == _point)
+    readings, flags, rejected = ledger_readings.c, ledger_flags.c, ledger_rejected.c
+    return sa.union_all(
+        _counted("reading", _NO_NAME, readings.measured_at).where(readings.point == _point),
+        _counted("raw", ledger_raw.c.status).where(of_point).group_by(ledger_raw.c.status),
+        _counted("flag", flags.flag).where(flags.point == _point).group_by(flags.flag),
+        _counted("late", _NO_NAME).select_from(_late(of_point)),
+        _counted("rejected", _NO_NAME).select_from(ledger_rejected).where(among_devices(rejected.device, devices)),
+    ).order_by("kind", "name")
+
+
 _claimed = sa.exists().where(points.c.device == window_rows.c.unit)
 _made = sa.exists().where(
     ledger_readings.c.device == window_rows.c.unit, ledger_readings.c.measured_at == window_rows.c.measured_at
@@ -223,11 +208,6 @@ _WRITTEN = sa.select(
     sa.select(sa.func.count()).select_from(ledger_readings).scalar_subquery()
     + sa.select(sa.func.count()).select_from(window_rows).where(~_claimed, ~_made).scalar_subquery()
 )
-_SPAN = sa.select(
-    sa.func.count().label("readings"),
-    sa.func.min(ledger_readings.c.measured_at).label("first_measured_at"),
-    sa.func.max(ledger_readings.c.measured_at).label("last_measured_at"),
-).where(ledger_readings.c.point == _point)
 
 
 def _window_row(row: Mapping[Any, Any]) -> WindowRow:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_identity import permissions_of
-from caudal.gateway_api.adapters.sql_listing import asked_for, page_of
+from caudal.gateway_api.adapters.sql_listing import SqlList
 from caudal.gateway_api.adapters.sql_scope import SCOPES, points_of
 from caudal.gateway_api.adapters.sql_sessions import SqlSessions
 from caudal.gateway_api.adapters.tables import (
@@ -80,8 +81,7 @@ class SqlRecords:
         return _record_of(kind, row) if row else None
 
     async def page(self, kind: Kind[T], scope: Scope, listing: Listing) -> Page[T]:
-        query = asked_for(_selected(kind, scope), listing, kind.shape)
-        rows, total = await page_of(self._engine, query, listing)
+        rows, total = await _LISTS[kind.name].page(self._engine, scope, listing)
         items = [_record_of(kind, row) for row in rows]
         return Page(items=items, total=total, page=listing.page, page_size=listing.page_size)
 
@@ -161,6 +161,11 @@ def _conflict_of(kind: Kind[Any], error: IntegrityError) -> Conflict:
 def _selected(kind: Kind[Any], scope: Scope) -> sa.Select[Any]:
     table = _PLACES[kind.name].table
     return sa.select(*(table.c[name] for name in _columns(kind))).where(SCOPES[kind.name](scope))
+
+
+_LISTS = {
+    kind.name: SqlList(partial(_selected, kind), kind.shape) for kind in (CLIENTS, USERS, OWNERS, PREFERENCES, SCHEMAS)
+}
 
 
 def _columns(kind: Kind[Any]) -> list[str]:

@@ -12,7 +12,7 @@ from caudal.gateway_api.adapters.tables import points
 from caudal.gateway_api.domain.silence import JUDGED, WHOLE, Silence
 
 _of_point = ledger_silences.c.point == points.c.code
-_is_judged = points.c.status.in_([status.value for status in JUDGED])
+_is_judged = sa.or_(*(points.c.status == status.value for status in JUDGED))
 _is_silent = sa.exists().where(_of_point, ledger_silences.c.variable == WHOLE)
 _has_stale = sa.exists().where(_of_point, ledger_silences.c.variable != WHOLE)
 
@@ -20,6 +20,8 @@ STATUS: sa.ColumnElement[str] = sa.case(
     (sa.and_(_is_judged, _is_silent), PointStatus.OFFLINE.value), else_=points.c.status
 ).label("status")
 """A point's status, with its silence."""
+HAS_SILENCES: sa.ColumnElement[bool] = sa.exists().where(_of_point).label("has_silences")
+"""Whether anything is silent there."""
 STALE: sa.ColumnElement[bool] = sa.and_(_is_judged, _has_stale).label("stale")
 """Whether one of its variables is silent by itself."""
 
