@@ -101,7 +101,7 @@ def as_samples(track: Track) -> list[Sample]:
     for variable, column in track.columns.items():
         for row, value in zip(values, column, strict=True):
             row[variable] = value
-    return [Sample(instant(time), row) for time, row in zip(track.times, values, strict=True)]
+    return list(map(Sample, map(instant, track.times), values))
 
 
 async def aggregate(

@@ -1,8 +1,10 @@
 """InfluxDB over HTTP: requests that end in time, errors that are ours, InfluxQL's answers as tracks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -11,6 +13,7 @@ from caudal.common.adapters.influx.errors import Missing, is_missing, judged
 from caudal.common.domain.errors import Transient
 
 PING_TIMEOUT_S = 4.0
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 Row = TypeVar("Row")
@@ -69,7 +72,7 @@ class InfluxHttp:
         method: str,
         path: str,
         params: Mapping[str, str] | None = None,
-        data: bytes | Mapping[str, str] | None = None,
+        data: bytes | None = None,
         timeout_s: float | None = None,
     ) -> bytes:
         """The body of a successful answer.
@@ -78,21 +81,28 @@ class InfluxHttp:
             Transient: the server is away, overloaded, wants other credentials or does not answer in time.
             Refusal: it refuses what was sent.
         """
+        async with self._answered(method, path, timeout_s, params=params, data=data) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def _answered(
+        self, method: str, path: str, timeout_s: float | None, **sent: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A successful answer, while it comes; errors are those of `request`."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(headers=self._headers)
+            # there are no cookies to be looked for each time
+            self._session = aiohttp.ClientSession(headers=self._headers, cookie_jar=aiohttp.DummyCookieJar())
         timeout = aiohttp.ClientTimeout(total=timeout_s or self._timeout_s)
         try:
-            async with self._session.request(
-                method, self.url + path, params=params, data=data, timeout=timeout
-            ) as response:
-                body = await response.read()
+            async with self._session.request(method, self.url + path, timeout=timeout, **sent) as response:
+                if response.status >= 300:
+                    said = reason_in(await response.read())
+                    raise judged(response.status, said, response.headers.get("Retry-After"))
+                yield response
         except TimeoutError as error:
             raise Transient(f"InfluxDB at {self.url} does not answer within {timeout.total} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Transient(f"InfluxDB at {self.url}: {error}") from error
-        if response.status >= 300:
-            raise judged(response.status, reason_in(body), response.headers.get("Retry-After"))
-        return body
 
     async def query(self, database: str, statements: Sequence[str]) -> list[list[Series[Cells]]]:
         """The tables that each statement gives, times in microseconds.
@@ -114,19 +124,34 @@ class InfluxHttp:
         # in one piece, a server may cut an answer off at its `max-row-limit`; in chunks it never does
         form = {"db": database, "epoch": "u", "q": ";".join(statements), "chunked": "true", "chunk_size": "10000"}
         tables: list[list[Series[Any]]] = [[] for _ in statements]
-        for line in (await self.request("POST", "/query", data=form)).splitlines():
-            try:
-                chunk = decoder.decode(line)
-            except msgspec.DecodeError as error:
-                raise Transient(f"{self.url} gives an answer that is not InfluxDB's: {error}") from error
-            _raise_for(chunk)
-            for result in chunk.results:
-                _add(result.series, tables[result.statement_id])
+        async with self._answered("POST", "/query", None, data=urlencode(form).encode(), headers=_FORM) as response:
+            async for line in _lines(response.content):
+                try:
+                    chunk = decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise Transient(f"{self.url} gives an answer that is not InfluxDB's: {error}") from error
+                _raise_for(chunk)
+                for result in chunk.results:
+                    _add(result.series, tables[result.statement_id])
         return tables
 
     async def ping(self) -> None:
         """Return if the server answers."""
         await self.request("GET", "/ping", timeout_s=min(PING_TIMEOUT_S, self._timeout_s))
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of an answer as they come: one is read while the server makes the next, and none is too long."""
+    begun: list[bytes] = []
+    async for piece in content.iter_any():
+        first, *others = piece.split(b"\n")
+        begun.append(first)
+        for other in others:
+            if line := b"".join(begun):
+                yield line
+            begun = [other]
+    if line := b"".join(begun):
+        yield line
 
 
 def _raise_for(answer: _Answer[Any]) -> None:
