@@ -25,7 +25,7 @@ from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.errors import UnsupportedMedia
 from caudal.gateway_api.domain.permissions import Caller, Scope
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
-from caudal.gateway_api.entrypoints.middleware import EitherSlash
+from caudal.gateway_api.entrypoints.finding import EitherSlash
 from caudal.gateway_api.entrypoints.multipart import FilePart
 from caudal.gateway_api.entrypoints.parquet_series import as_parquet
 from caudal.gateway_api.entrypoints.representations import as_csv

@@ -1,15 +1,16 @@
 """Who may come in, as types for the signatures of routes."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from caudal.common.domain.ids import is_id
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
 from caudal.gateway_api.domain.permissions import ApiKey, Caller, Origin, Permission
-from caudal.gateway_api.entrypoints.door import Door, TheDoor
+from caudal.gateway_api.entrypoints.door import Door, TheDoor, door_of
 from caudal.gateway_api.entrypoints.middleware import REQUEST_ID
 from caudal.gateway_api.handlers.identity import caller_of
 from caudal.gateway_api.handlers.keys import key_holder
@@ -22,7 +23,6 @@ _api_key = APIKeyHeader(
     description="An API key, for programs; `Authorization: ApiKey …` is read too.",
 )
 
-BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 KeyHeader = Annotated[str | None, Security(_api_key)]
 
 
@@ -32,24 +32,42 @@ def origin_of(request: Request) -> Origin:
     return Origin(address, request.scope.get("state", {}).get(REQUEST_ID))
 
 
-async def _any_user(door: TheDoor, request: Request, bearer: BearerToken) -> Caller:
-    if bearer is None:
-        raise Unauthorized("log in and send `Authorization: Bearer <token>`")
-    caller = await caller_of(door.identity, bearer.credentials, origin_of(request))
-    await door.rates.count("caller", caller.user)
-    return caller
+class _Users(SecurityBase):
+    """Lets users in who have logged in.
+
+    All of it is one dependency: FastAPI takes as long for each one of a route as the database for a short question.
+    """
+
+    model = _bearer.model
+    scheme_name = _bearer.scheme_name
+
+    async def __call__(self, request: Request) -> Caller:
+        """The user whose token came with the request."""
+        door, bearer = door_of(request), await _bearer(request)
+        if bearer is None:
+            raise Unauthorized("log in and send `Authorization: Bearer <token>`")
+        caller = await caller_of(door.identity, bearer.credentials, origin_of(request))
+        await door.rates.count("caller", caller.user)
+        return caller
 
 
-async def _anybody_known(door: TheDoor, request: Request, bearer: BearerToken, key: KeyHeader) -> Caller:
-    secret = _secret_of(request, key)
-    if bearer is not None or not secret:
-        return await _any_user(door, request, bearer)
-    caller = replace((await key_holder(door.identity, secret)).caller, origin=origin_of(request))
-    await door.rates.count("caller", caller.user)
-    return caller
+class _Known(_Users):
+    """Lets users in, and programs with an API key."""
+
+    scheme_name = "token or api_key"
+
+    async def __call__(self, request: Request) -> Caller:
+        """The user whose token came with the request, or the holder of the key."""
+        secret = _secret_of(request, await _api_key(request))
+        if not secret or await _bearer(request) is not None:
+            return await super().__call__(request)
+        door = door_of(request)
+        caller = replace((await key_holder(door.identity, secret)).caller, origin=origin_of(request))
+        await door.rates.count("caller", caller.user)
+        return caller
 
 
-class Gate:
+class Gate(_Known):
     """Lets callers with one permission in; a test can read from a route which one that is."""
 
     def __init__(self, permission: Permission) -> None:
@@ -69,19 +87,20 @@ class Gate:
 class WhoMay(Gate):
     """Lets callers with one permission in."""
 
-    async def __call__(self, caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
+    async def __call__(self, request: Request) -> Caller:
         """The caller, who has the permission."""
-        return self.passed(caller)
+        return self.passed(await super().__call__(request))
 
 
-class OrOneself:
+class OrOneself(_Known):
     """Lets callers with one permission in, and every user, who then finds and changes what is the user's own."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    async def __call__(self, caller: Annotated[Caller, Depends(_anybody_known)]) -> Caller:
+    async def __call__(self, request: Request) -> Caller:
         """The caller; without the permission, alone."""
+        caller = await super().__call__(request)
         if caller.may(self.permission):
             return caller
         if caller.session is None:
@@ -92,31 +111,28 @@ class OrOneself:
 class WhoMayThere(Gate):
     """Lets callers with one permission in, and owners with whom it was agreed for the point that the path names."""
 
-    async def __call__(
-        self, caller: Annotated[Caller, Depends(_anybody_known)], door: TheDoor, request: Request
-    ) -> Caller:
+    async def __call__(self, request: Request) -> Caller:
         """The caller, who has the permission, there at least."""
-        return self.passed(await agreed(door, caller, self.permission, point_of_path(request)))
+        caller = await super().__call__(request)
+        return self.passed(await agreed(door_of(request), caller, self.permission, point_of_path(request)))
 
 
 class WhoMayAskThere(Gate):
     """As `WhoMayThere`, where the query names the point."""
 
-    async def __call__(
-        self, caller: Annotated[Caller, Depends(_anybody_known)], door: TheDoor, request: Request
-    ) -> Caller:
+    async def __call__(self, request: Request) -> Caller:
         """The caller, who has the permission, there at least."""
-        return self.passed(await agreed(door, caller, self.permission, request.query_params.get("point")))
+        caller, point = await super().__call__(request), request.query_params.get("point")
+        return self.passed(await agreed(door_of(request), caller, self.permission, point))
 
 
 class WhoMayFoldThere(Gate):
     """As `WhoMayThere`, where the body names the point: the very body that the route reads."""
 
-    async def __call__(
-        self, caller: Annotated[Caller, Depends(_anybody_known)], door: TheDoor, request: Request
-    ) -> Caller:
+    async def __call__(self, request: Request) -> Caller:
         """The caller, who has the permission, there at least."""
-        return self.passed(await agreed(door, caller, self.permission, await _point_of_body(request)))
+        caller, point = await super().__call__(request), await _point_of_body(request)
+        return self.passed(await agreed(door_of(request), caller, self.permission, point))
 
 
 async def agreed(door: Door, caller: Caller, permission: Permission, point: str | None) -> Caller:
@@ -142,9 +158,23 @@ def point_of_path(request: Request) -> str | None:
     return named
 
 
-AnyUser = Annotated[Caller, Depends(_any_user)]
+def with_schemes(document: dict[str, Any]) -> dict[str, Any]:
+    """`document`, in which one of two ways in is said as these two, as OpenAPI says it."""
+    schemes = (_bearer, _api_key)
+    ways: list[dict[str, list[str]]] = [{each.scheme_name: []} for each in schemes]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if operation.get("security") == [{_Known.scheme_name: []}]:
+                operation["security"] = ways
+    document["components"]["securitySchemes"] = {
+        each.scheme_name: each.model.model_dump(mode="json", by_alias=True, exclude_none=True) for each in schemes
+    }
+    return document
+
+
+AnyUser = Annotated[Caller, Depends(_Users())]
 """Any user who has logged in."""
-AnyCaller = Annotated[Caller, Depends(_anybody_known)]
+AnyCaller = Annotated[Caller, Depends(_Known())]
 """Any user who has logged in, or a program with an API key."""
 CatalogReader = Annotated[Caller, Depends(WhoMay(Permission.POINTS_READ))]
 CatalogEditor = Annotated[Caller, Depends(WhoMay(Permission.POINTS_WRITE))]

@@ -11,9 +11,11 @@ from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from caudal.gateway_api.entrypoints import errors
+from caudal.gateway_api.entrypoints.access import with_schemes
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.examples import add_examples
-from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, EitherSlash, Numbered, Paced, SafeHeaders
+from caudal.gateway_api.entrypoints.finding import ByBeginning, EitherSlash
+from caudal.gateway_api.entrypoints.middleware import BoundedBodies, Counted, Numbered, Paced, SafeHeaders
 from caudal.gateway_api.entrypoints.routes.api_keys import api_keys
 from caudal.gateway_api.entrypoints.routes.asking import asking
 from caudal.gateway_api.entrypoints.routes.audit import audit
@@ -80,11 +82,11 @@ class Bounds:
 
 
 class Documented(FastAPI):
-    """An application whose document has an example of every body and every answer."""
+    """An application whose document says both ways in, and has an example of every body and every answer."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
-        return add_examples(super().openapi())
+        return add_examples(with_schemes(super().openapi()))
 
 
 def create_app(door: Door | None, bounds: Bounds, registry: CollectorRegistry) -> FastAPI:
@@ -102,6 +104,7 @@ def create_app(door: Door | None, bounds: Bounds, registry: CollectorRegistry) -
     # Taken over as they are: to include a router builds every schema a second time, at the first request.
     app.router.routes += [route for room in ROOMS for route in room.routes]
     add_documentation(app)
+    app.router.middleware_stack = ByBeginning(app.router)
     errors.install(app)
     _wrap(app, bounds, registry)
     return app

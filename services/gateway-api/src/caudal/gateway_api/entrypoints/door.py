@@ -40,9 +40,14 @@ class Door:
     """What `GET /metrics` answers."""
 
 
+def door_of(request: Request) -> Door:
+    """What the application of this request reaches."""
+    return cast(Door, request.app.state.door)
+
+
 async def _door_of(request: Request) -> Door:
     # Not because it waits: what is not async, FastAPI runs in a thread, which costs more than a query.
-    return cast(Door, request.app.state.door)
+    return door_of(request)
 
 
 TheDoor = Annotated[Door, Depends(_door_of)]

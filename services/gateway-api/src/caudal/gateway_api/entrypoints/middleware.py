@@ -1,14 +1,14 @@
 """What holds for every request: bounded bodies, security headers, and being counted."""
 
 import asyncio
-import re
+import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,18 +23,22 @@ BODY_PAUSE_S = 20.0
 """How long a caller may be silent in the middle of a body."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_SAFE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_ELSEWHERE = [*_SAFE, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+_API = [*_ELSEWHERE, (b"cache-control", b"private, no-cache")]
 _DOCS_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
-    " img-src 'self' data:; frame-ancestors 'none'"
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    b" img-src 'self' data:; frame-ancestors 'none'"
 )
+_DOCS = [*_SAFE, (b"content-security-policy", _DOCS_POLICY)]
 
 _log = structlog.get_logger("access")
+_level = logging.getLogger("access")
+"""Asked first: structlog puts a line together before it finds that nobody reads it."""
 
 
 class BoundedBodies:
@@ -50,13 +54,13 @@ class BoundedBodies:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         limit = self._limit_of(scope["path"])
-        announced = Headers(scope=scope).get("content-length", "")
         come, ended = 0, False
 
         async def bounded() -> Message:
             nonlocal come, ended
             if ended:
                 return await receive()
+            announced = Headers(scope=scope).get("content-length", "")
             if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
                 raise _too_large(limit)
             try:
@@ -82,30 +86,6 @@ class BoundedBodies:
 
 def _too_large(limit: int) -> HTTPException:
     return HTTPException(413, f"the body may have at most {limit} bytes", {"Connection": "close"})
-
-
-class EitherSlash:
-    """Serves paths with and without the slash at the end; a redirect would lose the body of a careless client."""
-
-    def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:
-        self._app = app
-        self._lists = _any_of(path[:-1] for path in paths if path.endswith("/"))
-        self._items = _any_of(path for path in paths if not path.endswith("/"))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on under the path that is documented."""
-        if scope["type"] == "http":
-            path: str = scope["path"]
-            if not path.endswith("/") and self._lists.fullmatch(path):
-                scope["path"] = f"{path}/"
-            elif path.endswith("/") and not self._lists.fullmatch(path[:-1]) and self._items.fullmatch(path[:-1]):
-                scope["path"] = path[:-1]
-        return await self._app(scope, receive, send)
-
-
-def _any_of(templates: Iterable[str]) -> re.Pattern[str]:
-    """Matches every path of these templates, such as /api/points/{code}."""
-    return re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)) for template in templates))
 
 
 class Paced:
@@ -138,16 +118,18 @@ class SafeHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith("/docs"):
-                    headers["Content-Security-Policy"] = _DOCS_POLICY
-                elif scope["path"].startswith("/api/"):
-                    headers.setdefault("Cache-Control", "private, no-cache")
+                said = {name for name, _ in message["headers"]}
+                message["headers"] += [header for header in _safe(scope["path"]) if header[0] not in said]
             await send(message)
 
         return await self._app(scope, receive, with_headers)
+
+
+def _safe(path: str) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that says nothing else."""
+    if path.startswith("/api/"):
+        return _API
+    return _DOCS if path.startswith("/docs") else _ELSEWHERE
 
 
 class Numbered:
@@ -166,7 +148,7 @@ class Numbered:
 
         async def with_number(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).setdefault("X-Request-ID", number)
+                message["headers"].append((b"x-request-id", number.encode()))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=number):
@@ -206,9 +188,9 @@ class Counted:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._seconds.labels(method, route, str(status)).observe(took_s)
-            _log.debug(
-                "request", method=method, path=scope["path"][:200], status=status, took_ms=round(took_s * 1e3, 1)
-            )
+            if _level.isEnabledFor(logging.DEBUG):
+                took_ms = round(took_s * 1e3, 1)
+                _log.debug("request", method=method, path=scope["path"][:200], status=status, took_ms=took_ms)
         return None
 
 
