@@ -1,7 +1,9 @@
 # `make demo` and `make test` need Python 3.11+ and git; they bring the rest. ARGS="…" is passed on.
+# Tests share the work of WORKERS=2 processes; tests/spread.py says which run beside which.
 .PHONY: demo up setup servers test check fmt docs bench lock
 
 BIN := .venv/bin
+WORKERS := 2
 EXPORT := uv export --quiet --no-emit-workspace --format requirements-txt --no-header --no-annotate
 
 demo: setup      ## real meter readings through the whole platform, then a table
@@ -17,7 +19,7 @@ servers: setup   ## the servers that tests meet: Mosquitto, PostgreSQL, Redis, I
 	@$(BIN)/python scripts/servers.py
 
 test: servers check ## everything that CI runs
-	@PATH="$(CURDIR)/.venv/servers:$$PATH" $(BIN)/pytest $(ARGS)
+	@PATH="$(CURDIR)/.venv/servers:$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
 
 check: setup     ## style, types, architecture, generated documents
 	$(BIN)/ruff check .
