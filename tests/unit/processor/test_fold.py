@@ -37,6 +37,15 @@ def one(value: float, variable: Variable) -> ProcessedValue:
     return folded({variable.code: value}, variables=(variable,))[0][variable.code]
 
 
+@pytest.mark.parametrize("measured", [1e308, -1e308, 10**40])
+@pytest.mark.parametrize("variable", [TOTAL, FLOW, LEVEL], ids=lambda variable: variable.code)
+def test_a_number_that_no_meter_shows_is_flagged_and_moves_nothing(measured: float, variable: Variable) -> None:
+    alone = folded({variable.code: 5.0}, {variable.code: 6.0}, variables=(variable,))
+    beside = folded({variable.code: 5.0}, {variable.code: measured}, {variable.code: 6.0}, variables=(variable,))
+    assert (beside[1][variable.code].value, beside[1][variable.code].flags) == (None, [Flag.OUT_OF_RANGE])
+    assert beside[2] == alone[1]
+
+
 def test_flow_of_zero_is_a_measurement_and_an_alert() -> None:
     assert (one(0, FLOW).value, one(0, FLOW).flags) == (0, [Flag.FLOW_ZERO])
 

@@ -21,6 +21,9 @@ from caudal.processor.domain.consistency import (
 from caudal.processor.domain.counters import Advance, CounterState, Settlement, advance
 from caudal.processor.domain.plans import WATER_TABLE_DEPTH, Plan, VariablePlan
 
+LARGEST = 1e30
+"""No meter shows more; sums and products of such numbers would leave what a float can hold."""
+
 _FLOWS = (VariableType.FLOW, VariableType.AVERAGE_FLOW)
 _IN_DOUBT = frozenset({Flag.UNCONFIRMED, Flag.GLITCH, Flag.JITTER, Flag.SENTINEL})
 
@@ -82,6 +85,8 @@ def step(state: PointState, at: datetime, measured: Mapping[str, int | float | N
             values[code] = ProcessedValue(value=None, flags=[Flag.UNREADABLE])
         elif count in variable.sentinels:
             values[code] = ProcessedValue(value=None, measured=count, flags=[Flag.SENTINEL])
+        elif not -LARGEST <= count <= LARGEST:
+            values[code] = ProcessedValue(value=None, measured=count, flags=[Flag.OUT_OF_RANGE])
         elif variable.counter is None:
             _gauge(variable, count, values)
         else:
