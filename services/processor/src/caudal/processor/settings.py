@@ -16,7 +16,7 @@ class ProcessorSettings(Section):
     """How often old raw payloads are forgotten."""
     silence_every_s: float = Field(default=60.0, gt=0)
     """How often it is looked who has fallen silent; for so long after the start, or behind a backlog, nobody has."""
-    linger_s: float = Field(default=0.02, ge=0, le=1)
+    linger_s: float = Field(default=0.024, ge=0, le=1)
     """How long the first reading of a batch waits for more: latency against commits per second."""
     lanes: int = Field(default=2, ge=1, le=8)
     """Transactions at once on PostgreSQL, when much comes at a time."""
