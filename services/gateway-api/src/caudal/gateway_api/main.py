@@ -24,6 +24,7 @@ from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSett
 from caudal.gateway_api.adapters.import_sheets import ImportSheets
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
+from caudal.gateway_api.adapters.queues import ArqQueues
 from caudal.gateway_api.adapters.rates import SlidingRates
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
@@ -181,6 +182,7 @@ def furnish(
         rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, redis),
         records=records,
         schemas=SchemaDesk(records, SqlSchemaRecords(engine), relay, orders, clock, settings.order_wait_s, catalog),
+        queues=ArqQueues(engine, redis),
         figures=Figures(ledger, windows),
     )
     return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))

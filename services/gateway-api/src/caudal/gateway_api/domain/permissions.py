@@ -50,9 +50,13 @@ class Permission(StrEnum):
     """Make and revoke API keys."""
     AUDIT_READ = "audit:read"
     """See who did what."""
+    QUEUES_READ = "queues:read"
+    """See the queues of background work."""
 
 
-STAFF_ONLY = frozenset({Permission.WINDOWS_RUN, Permission.CLIENTS_WRITE, Permission.ROLES_WRITE})
+STAFF_ONLY = frozenset(
+    {Permission.WINDOWS_RUN, Permission.CLIENTS_WRITE, Permission.ROLES_WRITE, Permission.QUEUES_READ}
+)
 """What reaches beyond any one client: nobody of a client has it, whatever the role says."""
 
 PUSH = frozenset({Permission.TELEMETRY_PUSH})

@@ -201,6 +201,7 @@ RoleEditor = Annotated[Caller, Depends(WhoMay(Permission.ROLES_WRITE))]
 KeyReader = Annotated[Caller, Depends(WhoMay(Permission.KEYS_READ))]
 KeyEditor = Annotated[Caller, Depends(WhoMay(Permission.KEYS_WRITE))]
 AuditReader = Annotated[Caller, Depends(WhoMay(Permission.AUDIT_READ))]
+QueueReader = Annotated[Caller, Depends(WhoMay(Permission.QUEUES_READ))]
 
 
 async def pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:

@@ -25,6 +25,7 @@ from caudal.gateway_api.entrypoints.routes.imports import imports
 from caudal.gateway_api.entrypoints.routes.mappings import mappings
 from caudal.gateway_api.entrypoints.routes.points import points
 from caudal.gateway_api.entrypoints.routes.providers import providers
+from caudal.gateway_api.entrypoints.routes.queues import queues
 from caudal.gateway_api.entrypoints.routes.readings import readings
 from caudal.gateway_api.entrypoints.routes.roles import roles
 from caudal.gateway_api.entrypoints.routes.schemas import schemas
@@ -54,6 +55,7 @@ ROOMS = (
     schemas,
     windows,
     imports,
+    queues,
     system,
 )
 DESCRIPTION = """\

@@ -17,7 +17,7 @@ from caudal.gateway_api.handlers.schemas import SchemaDesk
 from caudal.gateway_api.handlers.series import SeriesDesk
 from caudal.gateway_api.handlers.telemetry import TelemetryDesk
 from caudal.gateway_api.handlers.windows import WindowDesk
-from caudal.gateway_api.ports import Rates
+from caudal.gateway_api.ports import Queues, Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,7 @@ class Door:
     rates: Rates
     records: RecordsDesk
     schemas: SchemaDesk
+    queues: Queues
     figures: Callable[[], Awaitable[dict[str, float | None]]]
     """What `GET /metrics` answers."""
 

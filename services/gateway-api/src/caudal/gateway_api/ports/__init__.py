@@ -23,6 +23,7 @@ from caudal.gateway_api.ports.identity import Roles as Roles
 from caudal.gateway_api.ports.identity import Sessions as Sessions
 from caudal.gateway_api.ports.identity import Tokens as Tokens
 from caudal.gateway_api.ports.identity import Users as Users
+from caudal.gateway_api.ports.queues import Queues as Queues
 from caudal.gateway_api.ports.records import Records as Records
 from caudal.gateway_api.ports.records import RecordsEdit as RecordsEdit
 from caudal.gateway_api.ports.records import SchemaRecords as SchemaRecords

@@ -23,6 +23,8 @@ TRIES = 3
 CONNECT_S = 5.0
 CLOSE_S = 2.0
 """How long a worker may take to end."""
+REPORT_S = 30
+"""How often the worker says in Redis how many jobs it has done."""
 AWAY_S = 15.0
 """How long Redis is left alone after it was found to be away."""
 
@@ -82,6 +84,7 @@ class Queue:
             queue_name=QUEUE,
             redis_pool=redis,
             handle_signals=False,
+            health_check_interval=REPORT_S,
             job_serializer=msgspec.msgpack.encode,
             job_deserializer=msgspec.msgpack.decode,
             log_results=False,
