@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql_reads import Row, ask, ask_value
+from caudal.gateway_api.adapters.sql_scope import scope_of_parameters, scope_parameters
 from caudal.gateway_api.domain.listing import Filter, Listing, ListShape, Match
 from caudal.gateway_api.domain.permissions import Scope
 
@@ -51,12 +52,12 @@ class SqlList:
         """The values of a listing's parameters."""
         page = {"page_size": listing.page_size, "page_offset": listing.offset}
         filters = {f"filter_{place}": each.value for place, each in enumerate(listing.filters)}
-        return {"client": scope.client, "search": _pattern(self._shape, listing.search), **page, **filters}
+        return {**scope_parameters(scope), "search": _pattern(self._shape, listing.search), **page, **filters}
 
     def statements(self, scope: Scope, listing: Listing) -> tuple[sa.Select[Any], sa.Select[Any]]:
         """The page and the count, with parameters where the values belong."""
         filters = tuple((each.field, each.match) for each in listing.filters)
-        form = (scope.client is None, bool(listing.search), filters, listing.order)
+        form = (tuple(scope_parameters(scope)), bool(listing.search), filters, listing.order)
         known = self._forms.get(form)
         if known is None:
             if len(self._forms) >= MAX_FORMS:
@@ -65,8 +66,7 @@ class SqlList:
         return known
 
     def _built(self, scope: Scope, listing: Listing) -> tuple[sa.Select[Any], sa.Select[Any]]:
-        client: Any = sa.bindparam("client", type_=sa.String)
-        query = self._entries(scope if scope.client is None else Scope(client))
+        query = self._entries(scope_of_parameters(scope_parameters(scope)))
         filters = tuple(
             replace(each, value=sa.bindparam(f"filter_{place}")) for place, each in enumerate(listing.filters)
         )

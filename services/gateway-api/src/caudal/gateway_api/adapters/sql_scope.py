@@ -1,6 +1,8 @@
 """Whose things a query may find, as conditions: the one place where clients are kept apart."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -88,3 +90,20 @@ SCOPES: Mapping[str, Callable[[Scope], Condition]] = {
     PREFERENCES.name: _my_preferences,
 }
 """By what is asked for; without a client everything is found."""
+
+_BOUNDS = tuple(field.name for field in fields(Scope))
+"""All that a scope may be bounded by: what is added there is a parameter here."""
+
+
+def scope_parameters(scope: Scope) -> dict[str, object]:
+    """The bounds that a scope has, as parameters of a statement that is kept."""
+    given = {f"scope_{name}": getattr(scope, name) for name in _BOUNDS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def scope_of_parameters(names: Collection[str]) -> Scope:
+    """A scope with just the bounds that are among these parameters, for the statement that is kept."""
+    bounds: dict[str, Any] = {
+        name: sa.bindparam(f"scope_{name}", type_=sa.String) for name in _BOUNDS if f"scope_{name}" in names
+    }
+    return Scope(**({"client": None} | bounds))

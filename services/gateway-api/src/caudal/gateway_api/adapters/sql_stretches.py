@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql_reads import Row, ask
-from caudal.gateway_api.adapters.sql_scope import SCOPES
+from caudal.gateway_api.adapters.sql_scope import SCOPES, scope_of_parameters, scope_parameters
 from caudal.gateway_api.domain.cursors import Cursor
 from caudal.gateway_api.domain.permissions import Scope
 
@@ -39,7 +39,7 @@ class SqlStretches:
             time: A column; None: by id alone.
         """
         given = {name: value for name, value in wanted.items() if value is not None}
-        given |= {"client": scope.client} if scope.client is not None else {}
+        given |= scope_parameters(scope)
         given |= {"after": after.at, "after_id": after.id} if after is not None else {}
         devices = given.pop("devices", None)
         statement = self.statement(time, tuple(given), None if devices is None else len(devices))
@@ -57,7 +57,8 @@ class SqlStretches:
 
     def _built(self, time: str | None, names: Sequence[str], devices: int | None) -> sa.Select[Any]:
         newest = None if time is None else self._view.c[time]
-        conditions = [self._condition(name, newest) for name in names if name != "after_id"]
+        values = (name for name in names if name != "after_id" and not name.startswith("scope_"))
+        conditions = [SCOPES[self._kind](scope_of_parameters(names)), *(self._condition(n, newest) for n in values)]
         if devices is not None:
             conditions.append(among_devices(self._view.c.device, devices))
         limit = sa.bindparam("limit", type_=sa.BigInteger)
@@ -66,9 +67,6 @@ class SqlStretches:
 
     def _condition(self, name: str, newest: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
         value: sa.BindParameter[Any] = sa.bindparam(name)
-        if name == "client":
-            client: Any = sa.bindparam("client", type_=sa.String)
-            return SCOPES[self._kind](Scope(client))
         if name == "after":
             before: sa.ColumnElement[bool] = self._view.c.id < sa.bindparam("after_id")
             return before if newest is None else sa.or_(newest < value, sa.and_(newest == value, before))
