@@ -210,7 +210,12 @@ async def furnished(url: str, data_dir: Path, bounds: Bounds | None = None, **se
     clock = FakeClock(NOW)
     bus = AnsweringBus()
     store = MemoryStore(timedelta(days=90), clock)
-    defaults: dict[str, Any] = {"order_wait_s": 0.05, "window_wait_s": 0.05, "min_free_bytes": 0}
+    defaults: dict[str, Any] = {
+        "order_wait_s": 0.05,
+        "window_wait_s": 0.05,
+        "provider_test_wait_s": 0.05,
+        "min_free_bytes": 0,
+    }
     house = furnish(GatewaySettings(**(defaults | settings)), data_dir, 90, engine, store, bus, clock)
     bus.subscribe(answers(house.orders))
     bus.subscribe(key_uses(house.door.identity.keys))

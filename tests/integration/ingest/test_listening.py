@@ -25,6 +25,7 @@ from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.domain.admission import PushKey
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.hearing import Hearing
+from caudal.ingest.handlers.key_uses import KeyUses
 from caudal.ingest.handlers.listening import LEASE_S, Listening
 from caudal.ingest.handlers.presence import Presence
 from caudal.ingest.handlers.receiving import Receiving, StreamedReading
@@ -172,12 +173,13 @@ class OneKey:
     """Every secret is this key's."""
 
     async def of(self, secret: str) -> PushKey | None:
-        return PushKey(provider="streamer")
+        return PushKey(id="one", provider="streamer")
 
 
 async def test_a_provider_that_streams_is_shown_by_what_it_streams(house: House) -> None:
     presence = Presence(house.record, house.clock)
-    receiving = Receiving(OneKey(), house.catalog, house.accepting, presence, NoTally(), house.clock)
+    uses = KeyUses(MemoryBus(), house.clock)
+    receiving = Receiving(OneKey(), uses, house.catalog, house.accepting, presence, NoTally(), house.clock)
     assert await receiving.take("key", "D-1", [StreamedReading(NOW, {"flow": 1})]) == 1
     await presence.tell()
     state = (await house.record.providers())["streamer"]
