@@ -55,6 +55,16 @@ class TestIdempotencyKey:
         )
         assert sorted(answer.status_code for answer in answers) == [201] + [409] * 49
 
+    async def test_what_is_kept_of_a_key_does_not_tell_it(self, api: ApiHouse) -> None:
+        await api.admin.post("/api/points/", json=WELL, headers=KEY)
+        ((kept, digest),) = await api.rows("select key, digest from gateway_repeats")
+        assert KEY["Idempotency-Key"] not in kept
+        await api.admin.post("/api/points/", json=WELL, headers={"Idempotency-Key": "order 2"})
+        await api.admin.delete("/api/points/well-1")
+        await api.admin.post("/api/points/", json=WELL, headers={"Idempotency-Key": "order 3"})
+        digests = [row[0] for row in await api.rows("select digest from gateway_repeats")]
+        assert len(digests) == 2 == len({digest, *digests})
+
     async def test_another_body_or_another_path_is_refused(self, api: ApiHouse) -> None:
         await api.admin.post("/api/points/", json=WELL, headers=KEY)
         for path, body in (("/api/points/", WELL | {"name": "x"}), ("/api/providers/", {"code": "acme"})):

@@ -27,9 +27,9 @@ class Attempt:
     owner: str
     """Whose key it is; others may use the same."""
     key: str
-    """The Idempotency-Key."""
+    """Digest of the Idempotency-Key."""
     digest: str
-    """Of all that the request asks for."""
+    """Of the key and of all that the request asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,19 @@ class Claim:
     """Whether the asker is the one who has to do it."""
 
 
-def digest_of(*parts: bytes) -> str:
+def attempt_of(owner: str, key: str, *asked: bytes) -> Attempt:
+    """An attempt of `owner` to have these parts of a request done under an Idempotency-Key.
+
+    The key itself is not kept: without it nobody who reads the table can try passwords against a body's digest.
+
+    Raises:
+        InvalidInput: the key is empty, too long or unprintable.
+    """
+    known = checked_key(key).encode()
+    return Attempt(owner=owner, key=_digest_of(known), digest=_digest_of(known, *asked))
+
+
+def _digest_of(*parts: bytes) -> str:
     """The same for the same parts, and for no others."""
     digest = hashlib.sha256()
     for part in parts:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Depends, Header, Request, Response
 
-from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
+from caudal.gateway_api.domain.repeats import Attempt, attempt_of
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.entrypoints.access import AnyCaller
 from caudal.gateway_api.entrypoints.door import TheDoor
@@ -76,9 +76,8 @@ async def _creation(
 ) -> Creation:
     if idempotency_key is None:
         return Creation(door.once, None)
-    asked = digest_of(request.method.encode(), str(request.url).encode(), await request.body())
-    attempt = Attempt(owner=f"user/{caller.user}", key=checked_key(idempotency_key), digest=asked)
-    return Creation(door.once, attempt)
+    asked = (request.method.encode(), str(request.url).encode(), await request.body())
+    return Creation(door.once, attempt_of(f"user/{caller.user}", idempotency_key, *asked))
 
 
 async def _if_match(if_match: IfMatchHeader = None) -> Expected:

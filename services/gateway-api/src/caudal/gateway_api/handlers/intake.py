@@ -14,7 +14,7 @@ from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
 from caudal.gateway_api.domain.permissions import ApiKey
-from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
+from caudal.gateway_api.domain.repeats import attempt_of
 from caudal.gateway_api.domain.signatures import check_signature
 from caudal.gateway_api.domain.uplinks import refuse_foreign
 from caudal.gateway_api.handlers.once import OnceDesk, once
@@ -87,7 +87,7 @@ async def _once(
         async with asyncio.timeout(PUSH_S):
             if idempotency_key is None:
                 return await publish(uuid4().hex)
-            attempt = Attempt(owner=owner, key=checked_key(idempotency_key), digest=digest_of(body))
+            attempt = attempt_of(owner, idempotency_key, body)
             return await once(intake.once, attempt, publish)
     except TimeoutError as error:
         raise Transient("the broker did not acknowledge the push in time", retry_after_s=5.0) from error

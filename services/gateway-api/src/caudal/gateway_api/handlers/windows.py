@@ -14,7 +14,7 @@ from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.common.ports import Clock
 from caudal.gateway_api.domain.cells import number_cell, text_cell
 from caudal.gateway_api.domain.permissions import Caller
-from caudal.gateway_api.domain.repeats import Attempt, checked_key, digest_of
+from caudal.gateway_api.domain.repeats import Attempt, attempt_of
 from caudal.gateway_api.domain.telemetry import OrderedCommand, WindowRow
 from caudal.gateway_api.handlers.once import OnceDesk, once
 from caudal.gateway_api.handlers.orders import OrderDesk, new_order, send
@@ -79,8 +79,7 @@ async def save_upload(
 
 
 def _attempt(caller: Caller, key: str, name: str, saved: SavedFile) -> Attempt:
-    digest = digest_of(b"upload", name.encode("utf-8", "replace"), saved.digest)
-    return Attempt(owner=f"user/{caller.user}", key=checked_key(key), digest=digest)
+    return attempt_of(f"user/{caller.user}", key, b"upload", name.encode("utf-8", "replace"), saved.digest)
 
 
 async def run_window(
