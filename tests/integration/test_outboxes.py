@@ -151,7 +151,28 @@ async def test_what_the_table_gave_is_not_handed_on_when_its_unit_reports_it(
         await leave(another, "a")
     [letter] = await outbox.next(8, forget=[])
     assert await outbox.next(8, forget=[letter.number]) == []
-    outbox.leave([letter])
+    outbox.leave([letter], outbox.tenure)
+    assert await outbox.next(8, forget=[]) == []
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_what_another_may_have_told_meanwhile_is_not_handed_on(
+    ledger: SqlLedger, outbox: Outbox, engine: AsyncEngine
+) -> None:
+    """A unit's report comes late: another held the outbox between its commit and now, told it and forgot it."""
+    assert isinstance(outbox, PostgresOutbox)
+    before = outbox.tenure
+    await outbox.release()
+    async with aclosing(SqlLedger(engine)) as another:
+        await leave(another, "a")
+        theirs = another.outbox(Sink.BUS)
+        assert await theirs.hold()
+        [letter] = await theirs.next(8, forget=[])
+        assert await theirs.next(8, forget=[letter.number]) == []
+        await theirs.release()
+    assert await outbox.hold()
+    outbox.leave([letter], before)
+    assert await outbox.next(8, forget=[]) == []
     assert await outbox.next(8, forget=[]) == []
 
 

@@ -100,7 +100,8 @@ class PostgresOutbox:
         self._lock = f"processor outbox {sink}"
         self._connection: AsyncConnection | None = None
         self._driver: asyncpg.Connection | None = None
-        self._tenure: Tenure | None = None
+        self.tenure: Tenure | None = None
+        """Since when it is held; None: it is not."""
         self._left = _Left()
         self._given: set[int] = set()
         """Handed on without a look at the table, and not known to be told."""
@@ -109,20 +110,23 @@ class PostgresOutbox:
 
     async def hold(self) -> Tenure | None:
         """Take it, unless it is taken."""
-        if self._tenure is None and (await self._ask(_TRY, self._lock))[0]["is_ours"]:
+        if self.tenure is None and (await self._ask(_TRY, self._lock))[0]["is_ours"]:
             self._know_nothing()
-            self._tenure = Tenure(time.monotonic())
-        return self._tenure
+            self.tenure = Tenure(time.monotonic())
+        return self.tenure
 
     async def release(self) -> None:
         """Let others have it."""
         await self._ask(_RELEASE, self._lock)
-        self._tenure = None
+        self.tenure = None
 
-    def leave(self, letters: Sequence[Letter] | None) -> None:
-        """A unit of this process left these; None: something that has to be read in its turn."""
-        if self._tenure is not None:
-            self._left.put(letters)
+    def leave(self, letters: Sequence[Letter] | None, tenure: Tenure | None) -> None:
+        """A unit of this process left these; None: something that has to be read in its turn.
+
+        `tenure` is that of before the commit: if it has ended, another may have told them since, and forgotten them.
+        """
+        if self.tenure is not None:
+            self._left.put(letters if tenure is self.tenure else None)
 
     async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:
         """Some of those just left, or of the oldest in the table."""
@@ -152,7 +156,7 @@ class PostgresOutbox:
 
     async def aclose(self) -> None:
         """End the session, and with it the lock."""
-        connection, self._connection, self._driver, self._tenure = self._connection, None, None, None
+        connection, self._connection, self._driver, self.tenure = self._connection, None, None, None
         self._know_nothing()
         if connection is not None:
             await connection.invalidate()
@@ -179,21 +183,22 @@ class SqliteOutbox:
         self._engine = engine
         self._sink = sink
         self._file: IO[str] | None = None
-        self._tenure: Tenure | None = None
+        self.tenure: Tenure | None = None
+        """Since when it is held; None: it is not."""
 
     async def hold(self) -> Tenure | None:
         """Take it, unless it is taken."""
-        if self._tenure is None and self._has_locked():
-            self._tenure = Tenure(time.monotonic())
-        return self._tenure
+        if self.tenure is None and self._has_locked():
+            self.tenure = Tenure(time.monotonic())
+        return self.tenure
 
     async def release(self) -> None:
         """Let others have it."""
         if self._file is not None:
             self._file.close()
-        self._file = self._tenure = None
+        self._file = self.tenure = None
 
-    def leave(self, letters: Sequence[Letter] | None) -> None:
+    def leave(self, letters: Sequence[Letter] | None, tenure: Tenure | None) -> None:
         """They are read in their turn."""
 
     async def next(self, limit: int, forget: Sequence[int]) -> list[Letter]:

@@ -47,9 +47,10 @@ class SqlLedger:
             async with self._held.connection() as (connection, driver):
                 unit = SqlLedgerUnit(connection, PostgresExecution(driver, self._remembered), self._deaf)
                 yield unit
+                tenures = {sink: outbox.tenure for sink, outbox in self._outboxes.items()}
                 left = await unit.commit()
                 for sink, outbox in self._outboxes.items():
-                    outbox.leave(left[sink] if left else None)
+                    outbox.leave(left[sink] if left else None, tenures[sink])
         else:
             async with transaction(self._engine) as connection:
                 unit = SqlLedgerUnit(connection, SqliteExecution(connection), self._deaf)
