@@ -1,11 +1,13 @@
 """A server process that a test starts, freezes, kills and starts again."""
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -13,17 +15,32 @@ import pytest
 
 WORKERS = "PYTEST_XDIST_WORKER_COUNT"
 
+FOR_TESTS = range(10_000, 20_000)
+"""Ports that no system gives to outgoing connections (Linux: from 32768, macOS: from 49152).
+
+Local mode chooses others. A port of those given to anybody could be taken by a client's connection between this
+choice and the server's start.
+"""
+
+
+def _candidates() -> Iterator[int]:
+    """This worker's ports for ever, from anywhere among them, so that two runs on one machine seldom meet."""
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get(WORKERS, "1"))
+    mine = FOR_TESTS[worker::workers]
+    first = os.getpid() * 61 % len(mine)
+    return itertools.cycle(itertools.chain(mine[first:], mine[:first]))
+
+
+_ports = _candidates()
+
 
 def free_port() -> int:
-    """A port of loopback that nobody holds right now, and that no other worker of this run is given."""
-    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), os.environ.get(WORKERS, "1")
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        # Linux gives ports of one parity only, so the last bit tells nothing.
-        if port // 2 % int(workers) == worker:
+    """A port of loopback that nobody holds right now, and that nobody else of this run is given soon."""
+    for port in itertools.islice(_ports, len(FOR_TESTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
+    raise RuntimeError(f"no port of {FOR_TESTS} is free")
 
 
 class Server:

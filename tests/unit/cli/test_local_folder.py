@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from caudal.cli.local import broker
+from caudal.cli.local import broker, ports
 from caudal.cli.local.broker import MOSQUITTO_SETTINGS, BrokerKind, broker_command, chosen_kind
 from caudal.cli.local.folder import DataFolder, Instance
 from caudal.cli.local.log import Log
-from caudal.cli.local.ports import free_ports, is_free, wanted_port
+from caudal.cli.local.ports import FIRST_FOR_ALL, OURS, free_ports, is_free, wanted_port
 from caudal.cli.local.services import GATEWAY_API, INGEST, common_environment, service_environment
 from caudal.common.domain.errors import Permanent
 
@@ -94,7 +94,24 @@ def test_a_port_in_use_is_refused_with_the_option_that_chooses_another() -> None
         assert not is_free(port)
         with pytest.raises(Permanent, match=f"port {port} is in use by another program; .* --port"):
             wanted_port(port, "--port")
-    assert len(set(free_ports(5))) == 5
+
+
+def test_chosen_ports_differ_and_are_none_that_an_outgoing_connection_could_take_meanwhile() -> None:
+    chosen = free_ports(len(OURS) - 1000)
+    assert len(set(chosen)) == len(chosen)
+    assert set(chosen) <= set(range(FIRST_FOR_ALL, 32_768))
+
+
+def test_no_port_is_chosen_that_is_taken_or_was_chosen_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        held = taken.getsockname()[1]
+        monkeypatch.setattr(ports, "OURS", range(held - 1, held + 1))
+        if is_free(held - 1):
+            assert free_ports(1) == [held - 1]
+        with pytest.raises(Permanent, match="not enough ports"):
+            free_ports(1, [held - 1])
 
 
 def test_a_log_stays_bounded_and_keeps_its_newest_lines(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ class LocalPlatform:
             common |= {"CAUDAL_ADMIN_EMAIL": self.admin.email, "CAUDAL_ADMIN_PASSWORD": self.admin.password}
         command = broker_command(self.broker_kind, self.folder.broker, self.mqtt_port)
         await self._supervisor.start(self._child("broker", command, os.environ, SIGTERM))
-        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)) | {GATEWAY_API: self.api_port}
+        ports = dict(zip(SERVICES, free_ports(len(SERVICES), [self.api_port]), strict=True)) | {
+            GATEWAY_API: self.api_port
+        }
         for service in SERVICES:
             await self._run(service, common, ports[service])
         await self._supervisor.until(health.ready([self.mqtt_port], ports.values()), START_TIMEOUT_S)
@@ -113,7 +115,7 @@ class LocalPlatform:
             return
         last = self.folder.instance()
         liked = (last.mqtt_port, USUAL_MQTT_PORT) if last else (USUAL_MQTT_PORT,)
-        self.mqtt_port = next(filter(is_free, liked), None) or free_ports(1)[0]
+        self.mqtt_port = next(filter(is_free, liked), None) or free_ports(1, [self.api_port])[0]
 
     async def _run(self, service: Service, common: Mapping[str, str], port: int) -> None:
         environment = service_environment(service, common, port)

@@ -1,14 +1,23 @@
 """TCP ports of this machine."""
 
 import os
+import random
 import socket
+from collections.abc import Collection
 from contextlib import closing
+from itertools import chain, islice
 
 from caudal.common.domain.errors import Permanent
 
 LOOPBACK = "127.0.0.1"
 FIRST_FOR_ALL = 1024
 """Ports below are for the administrator of the machine."""
+
+OURS = range(20_000, 32_768)
+"""Where ports are chosen: those that no system gives to outgoing connections (Linux: from 32768, macOS: from 49152).
+
+Another could be taken by somebody's connection before the service that it was chosen for listens there.
+"""
 
 
 def is_free(port: int) -> bool:
@@ -22,16 +31,18 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int) -> list[int]:
-    """Different ports of loopback that nobody holds right now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def free_ports(count: int, besides: Collection[int] = ()) -> list[int]:
+    """Different ports of loopback that nobody holds right now, none of those `besides` that are chosen already.
+
+    Raises:
+        Permanent: there are not so many.
+    """
+    first = random.randrange(len(OURS))
+    candidates = chain(OURS[first:], OURS[:first])
+    found = list(islice((port for port in candidates if port not in besides and is_free(port)), count))
+    if len(found) < count:
+        raise Permanent(f"not enough ports of {OURS.start} to {OURS.stop - 1} are free on {LOOPBACK}")
+    return found
 
 
 def wanted_port(port: int, option: str) -> int:
