@@ -41,7 +41,9 @@ class ComposedService(Server):
         own = {"CAUDAL_HEALTH_PORT": str(self.port)} | (
             {"CAUDAL_API_PORT": str(self.port)} if "CAUDAL_API_PORT" in given else {}
         )
-        self.given = {**given, **addresses, **own, "PATH": PATH}
+        # What its container is not told it is not told here, except which InfluxDB stands in for that of the container.
+        told = {name: address for name, address in addresses.items() if name in given or name == "INFLUX_API"}
+        self.given = {**given, **told, **own, "PATH": PATH}
 
     def command(self) -> Sequence[str]:
         return [str(part) for part in self.entry["command"]]
@@ -153,6 +155,12 @@ async def test_a_reading_goes_all_the_way_with_the_accounts_that_are_shipped(
         while not (samples := call(gateway, "GET", question, token=token)["samples"]):
             await asyncio.sleep(0.1)
     assert samples == [{"at": at, "values": {"total": 12.5}}]
+
+
+def test_the_gateway_sees_the_queue_that_ingest_works_on(services: dict[str, ComposedService]) -> None:
+    gateway = services["gateway-api"]
+    [queue] = call(gateway, "GET", "/api/admin/queues/", token=signed_in(gateway))["items"]
+    assert (queue["name"], queue["clock"]) == ("caudal:ingest", "redis")
 
 
 def waiting(gateway: ComposedService, token: str, kind: str) -> list[dict[str, Any]]:
