@@ -1,19 +1,26 @@
-"""How often one may try and ask, counted in Redis: by all replicas together, and over a restart."""
+"""How often one may try and ask, counted in Redis or in SQL: by all replicas together, and over a restart."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from limits.aio.storage import MemoryStorage
 from redis.asyncio import Redis as Client
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from caudal.common.adapters.sql import open_engine
 from caudal.common.domain.errors import Permanent, Transient
-from caudal.gateway_api.adapters.rates import SlidingRates
+from caudal.common.settings import SqlSettings
+from caudal.gateway_api.adapters.rates import SlidingRates, redis_counts
 from caudal.gateway_api.adapters.redis_attempts import AttemptsWherePossible, RedisLoginAttempts, open_redis
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
+from caudal.gateway_api.adapters.sql_counts import SqlCounts
 from caudal.gateway_api.domain.errors import TooManyAttempts, TooManyRequests
+from caudal.gateway_api.entrypoints.jobs import settle
 from integration.api.house import ApiHouse, furnished
 from servers.redis import Redis
 
@@ -106,7 +113,7 @@ class TestRates:
 
     async def test_replicas_count_together(self, client: Client) -> None:
         who = somebody()
-        here, there = (SlidingRates("4/minute", "", client) for _ in range(2))
+        here, there = (SlidingRates("4/minute", "", redis_counts(client)) for _ in range(2))
         for rates in (here, there, here, there):
             await rates.count("address", who)
         for rates in (here, there):
@@ -116,11 +123,128 @@ class TestRates:
 
     async def test_everybody_may_ask_while_redis_is_away(self) -> None:
         away = open_redis("redis://127.0.0.1:1")
-        rates = SlidingRates("1/minute", "1/minute", away)
+        rates = SlidingRates("1/minute", "1/minute", redis_counts(away))
         for _ in range(3):
             await rates.count("address", "192.0.2.1")
         await away.aclose()
 
     def test_rate_that_is_none_is_refused_at_the_start(self) -> None:
         with pytest.raises(Permanent, match="600/minute"):
-            SlidingRates("often", "", None)
+            SlidingRates("often", "", MemoryStorage())
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """A database with its tables."""
+    opened = open_engine(SqlSettings(database_url=database_url))
+    yield opened
+    await opened.dispose()
+
+
+async def _asks(who: str, rates: SlidingRates, times: int) -> int:
+    """How many of so many requests are let through."""
+    came = [await asyncio.gather(rates.count("address", who), return_exceptions=True) for _ in range(times)]
+    assert all(answer is None or isinstance(answer, TooManyRequests) for [answer] in came)
+    return sum(answer is None for [answer] in came)
+
+
+class TestRatesInSql:
+    async def test_replicas_count_together(self, engine: AsyncEngine) -> None:
+        who, counts = somebody(), [SqlCounts(engine) for _ in range(2)]
+        here, there = (SlidingRates("6/year", "", each) for each in counts)
+        assert [await _asks(who, here, 2), await _asks(who, there, 2)] == [2, 2]
+        for each in counts:
+            await each.settle()
+        assert [await _asks(who, there, 3), await _asks(somebody(), there, 3)] == [2, 3]
+        await counts[1].settle()
+        # What the other let through since this one asked is known a moment after it asks again.
+        assert await _asks(who, here, 1) == 1
+        await counts[0].settle()
+        assert await _asks(who, here, 1) == 0
+
+    async def test_many_replicas_that_settle_at_once_add_up(self, engine: AsyncEngine) -> None:
+        people, counts = [somebody() for _ in range(20)], [SqlCounts(engine) for _ in range(4)]
+        for each in counts:
+            for who in people:
+                assert await _asks(who, SlidingRates("12/year", "", each), 3) == 3
+        await asyncio.gather(*(each.settle() for each in counts))
+        fresh = SqlCounts(engine)
+        rates = SlidingRates("12/year", "", fresh)
+        assert [await _asks(who, rates, 1) for who in people] == [1] * 20
+        await fresh.settle()
+        assert [await _asks(who, rates, 1) for who in people] == [0] * 20
+
+    async def test_it_survives_a_restart(self, engine: AsyncEngine) -> None:
+        who, before = somebody(), SqlCounts(engine)
+        assert await _asks(who, SlidingRates("5/year", "", before), 9) == 5
+        await before.close()
+        after = SqlCounts(engine)
+        rates = SlidingRates("5/year", "", after)
+        # Who asks first after a restart is known a moment later.
+        assert await _asks(who, rates, 1) == 1
+        await after.settle()
+        assert await _asks(who, rates, 1) == 0
+
+    async def test_it_goes_on_by_itself_and_waits_while_nobody_asks(self, engine: AsyncEngine) -> None:
+        who, here, there = somebody(), SqlCounts(engine), SqlCounts(engine)
+        assert await _asks(who, SlidingRates("2/year", "", here), 2) == 2
+        settling = asyncio.create_task(settle(here))
+        rates = SlidingRates("2/year", "", there)
+        async with asyncio.timeout(20):
+            while await _asks(who, rates, 1):
+                await there.settle()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(here.counted(), 0)
+        settling.cancel()
+        await asyncio.wait([settling])
+
+    async def test_counts_go_when_their_time_is_over(
+        self, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        counts, now = SqlCounts(engine), datetime.now(UTC)
+        assert await _asks(somebody(), SlidingRates("5/second", "", counts), 1) == 1
+        assert await _asks(somebody(), SlidingRates("5/year", "", counts), 1) == 1
+        await counts.settle()
+        assert [await counts.expire(now + age, timedelta(0)) for age in (timedelta(0), MINUTE, MINUTE)] == [0, 1, 0]
+        assert len(counts.storage) == 2
+        later_s = time.time() + MINUTE.total_seconds()
+        monkeypatch.setattr(time, "time", lambda: later_s)
+        await counts.settle()
+        assert len(counts.storage) == 1
+
+    async def test_everybody_may_ask_while_the_database_is_away_and_is_counted_meanwhile(self, tmp_path: Path) -> None:
+        who, away = somebody(), open_engine(SqlSettings(database_url="postgresql+asyncpg://nobody@127.0.0.1:1/none"))
+        counts = SqlCounts(away)
+        rates = SlidingRates("3/year", "", counts)
+        assert await _asks(who, rates, 2) == 2
+        with pytest.raises(Transient):
+            await counts.settle()
+        assert await _asks(who, rates, 2) == 1
+        await counts.close()
+        await away.dispose()
+
+    async def test_what_was_counted_while_the_database_was_away_is_added(self, sqlite_url: str, tmp_path: Path) -> None:
+        who, path = somebody(), Path(sqlite_url.partition("///")[2])
+        engine = open_engine(SqlSettings(database_url=sqlite_url))
+        counts, hidden = SqlCounts(engine), tmp_path / "hidden.db"
+        path.rename(hidden)
+        path.mkdir()
+        assert await _asks(who, SlidingRates("5/year", "", counts), 2) == 2
+        with pytest.raises(Transient):
+            await counts.settle()
+        path.rmdir()
+        hidden.rename(path)
+        await counts.settle()
+        await counts.settle()
+        other = SqlCounts(engine)
+        rates = SlidingRates("5/year", "", other)
+        assert await _asks(who, rates, 1) == 1
+        await other.settle()
+        assert await _asks(who, rates, 5) == 2
+        await engine.dispose()
+
+    async def test_whatever_a_proxy_calls_an_address_can_be_kept(self, engine: AsyncEngine) -> None:
+        counts = SqlCounts(engine)
+        for who in ("\0", "\ud800", "9" * 10_000, "'; drop table users; --"):
+            assert await _asks(who, SlidingRates("5/year", "", counts), 1) == 1
+        await counts.settle()

@@ -25,10 +25,11 @@ from caudal.gateway_api.adapters.import_sheets import ImportSheets
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
 from caudal.gateway_api.adapters.queues import ArqQueues
-from caudal.gateway_api.adapters.rates import SlidingRates
+from caudal.gateway_api.adapters.rates import SlidingRates, redis_counts
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_catalog_store import SqlCatalogStore
 from caudal.gateway_api.adapters.sql_checks import SqlAuditChain, migrations, missing_tables
+from caudal.gateway_api.adapters.sql_counts import SqlCounts
 from caudal.gateway_api.adapters.sql_credentials import SqlCredentials, SqlPollingStates
 from caudal.gateway_api.adapters.sql_grounds import SqlGrounds
 from caudal.gateway_api.adapters.sql_identity import RememberedUsers, SqlUsers
@@ -52,7 +53,7 @@ from caudal.gateway_api.domain.tenancy import Account, Client
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.console import Check, chain_check, import_progress, progress
 from caudal.gateway_api.entrypoints.door import Door
-from caudal.gateway_api.entrypoints.jobs import tell, tidy
+from caudal.gateway_api.entrypoints.jobs import settle, tell, tidy
 from caudal.gateway_api.entrypoints.mqtt import answers, key_uses
 from caudal.gateway_api.entrypoints.schemas.tenancy import ClientBody, UserBody
 from caudal.gateway_api.handlers.asking import AskingDesk
@@ -103,6 +104,7 @@ class House:
     repeats: SqlRepeats
     commands: SqlCommands
     shelf: UploadShelf
+    counts: SqlCounts
 
 
 async def build(service: Service) -> None:
@@ -134,7 +136,9 @@ async def build(service: Service) -> None:
         (house.commands, KEEP_ORDERS),
         (house.shelf, keep_uploads),
         (ExpiredSessions(engine), KEEP_SESSIONS),
+        (house.counts, timedelta(0)),
     )
+    service.part("rates", run=partial(settle, house.counts), stop=house.counts.close, restart=True)
     service.part("tidy", run=partial(tidy, kept, clock), restart=True)
     app = create_app(house.door, bounds(settings), service.registry)
     service.serve(app, settings.api_host, settings.api_port, metrics_path="/metrics/prometheus")
@@ -153,7 +157,8 @@ def furnish(
     """Adapters and handlers, put together."""
     catalog, ledger = SqlCatalogStore(engine), SqlLedger(engine)
     repeats, commands = SqlRepeats(engine), SqlCommands(engine)
-    once = OnceDesk(repeats, clock)
+    once, counts = OnceDesk(repeats, clock), SqlCounts(engine)
+    shared = redis_counts(redis) if redis is not None else counts
     sealer = open_sealer(CredentialSettings(), data_dir)
     credentials = SqlCredentials(engine, sealer)
     relay = OutboxRelay(SqlOutbox(engine), publisher)
@@ -179,13 +184,14 @@ def furnish(
         windows=windows,
         imports=ImportDesk(ImportSheets(), SqlGrounds(engine), SqlTogether(engine), catalog_desk, records),
         once=once,
-        rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, redis),
+        rates=SlidingRates(settings.rate_limit_address, settings.rate_limit_caller, shared),
         records=records,
         schemas=SchemaDesk(records, SqlSchemaRecords(engine), relay, orders, clock, settings.order_wait_s, catalog),
         queues=ArqQueues(engine, redis),
         figures=Figures(ledger, windows),
     )
-    return House(door, relay, orders, repeats, commands, UploadShelf(windows.files, windows.uploads, commands))
+    shelf = UploadShelf(windows.files, windows.uploads, commands)
+    return House(door, relay, orders, repeats, commands, shelf, counts)
 
 
 def identity_of(

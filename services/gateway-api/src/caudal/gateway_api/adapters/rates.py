@@ -1,11 +1,11 @@
-"""How often an address or a caller may ask: in Redis, shared by all replicas, or in this process."""
+"""How often an address or a caller may ask, counted where all replicas do: in Redis, or in SQL (`sql_counts`)."""
 
 import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
@@ -22,8 +22,8 @@ _log = structlog.get_logger(__name__)
 class SlidingRates:
     """Counts in sliding windows; while Redis is away everybody may ask."""
 
-    def __init__(self, address: str, caller: str, redis: "Redis | None") -> None:
-        self._counted = SlidingWindowCounterRateLimiter(_storage(redis))
+    def __init__(self, address: str, caller: str, counts: Storage) -> None:
+        self._counted = SlidingWindowCounterRateLimiter(counts)
         self._limits = {"address": _parsed(address), "caller": _parsed(caller)}
 
     async def count(self, kind: str, who: str) -> None:
@@ -40,9 +40,8 @@ class SlidingRates:
         raise TooManyRequests(max(1.0, resets_at - time.time()))
 
 
-def _storage(redis: "Redis | None") -> Storage:
-    if redis is None:
-        return MemoryStorage()
+def redis_counts(redis: "Redis") -> Storage:
+    """Counts of requests in Redis."""
     # The address is that of the pool; the one given here only says which kind of server it is.
     pool: Any = redis.connection_pool
     return RedisStorage(

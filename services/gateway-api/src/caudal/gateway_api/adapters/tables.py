@@ -93,6 +93,15 @@ login_attempts = sa.Table(
 )
 """Logins that failed, or that are under way; account and address as digests."""
 
+request_counts = sa.Table(
+    "gateway_request_counts",
+    metadata,
+    sa.Column("key", sa.String(32), primary_key=True),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", UtcDateTime, nullable=False),
+)
+"""How often an address or a caller asked in a window of time, all replicas together; `key` is a digest of both."""
+
 providers = sa.Table(
     "providers",
     metadata,

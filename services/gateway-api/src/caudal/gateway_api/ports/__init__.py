@@ -21,6 +21,7 @@ from caudal.gateway_api.ports.identity import Rates as Rates
 from caudal.gateway_api.ports.identity import Resets as Resets
 from caudal.gateway_api.ports.identity import Roles as Roles
 from caudal.gateway_api.ports.identity import Sessions as Sessions
+from caudal.gateway_api.ports.identity import SharedCounts as SharedCounts
 from caudal.gateway_api.ports.identity import Tokens as Tokens
 from caudal.gateway_api.ports.identity import Users as Users
 from caudal.gateway_api.ports.queues import Queues as Queues

@@ -96,6 +96,22 @@ class Rates(Protocol):
         ...
 
 
+class SharedCounts(Protocol):
+    """What replicas count by themselves and settle with each other."""
+
+    async def counted(self) -> None:
+        """Wait until there is something to settle."""
+        ...
+
+    async def settle(self) -> None:
+        """Tell what was counted here, and learn what the others have counted.
+
+        Raises:
+            Transient: it cannot be told now.
+        """
+        ...
+
+
 class ApiKeys(Protocol):
     """Keys of programs: providers that push, devices, and whoever reads without a password."""
 
