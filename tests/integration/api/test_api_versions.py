@@ -4,8 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from caudal.common.adapters.sql_catalog import SqlCatalog
+from caudal.common.domain.payloads.zones import Zones, zones_of
 from integration.api.house import NOW, ApiHouse, reading
 
 DAY = timedelta(days=1)
@@ -183,6 +185,47 @@ class TestVersions:
         answer = await measured.admin.patch(f"{BASE}/beginning", json=body)
         assert answer.status_code == 422
         assert answer.json()["error"]["fields"][0]["field"].startswith(next(iter(body)))
+
+
+class TestTimeZone:
+    async def zones(self, api: ApiHouse) -> list[tuple[str | None, str]]:
+        items = (await api.reader.get(f"{BASE}/")).json()["items"]
+        return [(each["valid_from"], each["time_zone"]) for each in items]
+
+    async def test_change_makes_a_version_and_no_fold_since_what_is_stored_stays(self, measured: ApiHouse) -> None:
+        body = {"time_zone": "America/Santiago", "valid_from": ago(5)}
+        answer = await measured.admin.patch("/api/points/well-1?fold=true", json=body)
+        assert (answer.status_code, answer.json()["time_zone"], "fold" in answer.json()) == (
+            200,
+            body["time_zone"],
+            False,
+        )
+        assert not measured.processor.commands
+        assert await self.zones(measured) == [(None, "UTC"), (ago(5), "America/Santiago")]
+        found = (await measured.reader.get(f"{BASE}/?time_zone=UTC")).json()
+        assert [each["valid_from"] for each in found["items"]] == [None]
+        point = await SqlCatalog(measured.engine).point("well-1")
+        assert point is not None
+        assert zones_of(point) == Zones(("UTC", "America/Santiago"), (NOW - DAY * 5,))
+
+    async def test_zone_of_one_version_is_corrected_by_itself(self, measured: ApiHouse) -> None:
+        await measured.admin.patch("/api/points/well-1", json={"time_zone": "America/Santiago", "valid_from": ago(5)})
+        answer = await measured.operator.patch(f"{BASE}/beginning", json={"time_zone": "America/Lima"})
+        assert (answer.status_code, answer.json()["time_zone"], "fold" in answer.json()) == (200, "America/Lima", False)
+        assert await self.zones(measured) == [(None, "America/Lima"), (ago(5), "America/Santiago")]
+        last = (await measured.reader.get("/api/points/well-1/journal/")).json()["items"][0]
+        assert (last["before"]["time_zone"], last["after"]["time_zone"]) == ("UTC", "America/Lima")
+        refused = await measured.operator.patch(f"{BASE}/beginning", json={"time_zone": "Mars/Olympus"})
+        assert (refused.status_code, refused.json()["error"]["fields"][0]["field"]) == (422, "time_zone")
+
+    async def test_versions_kept_without_a_zone_have_the_one_that_the_point_had(self, measured: ApiHouse) -> None:
+        await measured.admin.patch("/api/variables/well-1/total", json=constant(0.2) | {"valid_from": ago(5)})
+        async with measured.engine.begin() as connection:
+            old = "update point_versions set body = replace(body, '\"time_zone\":\"UTC\",', '')"
+            assert (await connection.execute(sa.text(old))).rowcount == 1
+        assert await self.zones(measured) == [(None, "UTC"), (ago(5), "UTC")]
+        await measured.admin.patch("/api/points/well-1", json={"time_zone": "America/Lima", "valid_from": ago(3)})
+        assert await self.zones(measured) == [(None, "UTC"), (ago(5), "UTC"), (ago(3), "America/Lima")]
 
 
 class TestMeterSwaps:

@@ -7,8 +7,9 @@ import pytest
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.refusals import Unreadable
-from caudal.common.domain.payloads.times import ClockChange, checked_instant, time_reader
+from caudal.common.domain.payloads.times import checked_instant, time_reader
 from caudal.common.domain.payloads.units import RATIOS, conversion
+from caudal.common.domain.payloads.zones import ClockChange
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from caudal.common.bus.codec import MAX_BUNDLE_BYTES, MAX_MESSAGE_BYTES, decode, encode, encode_msgpack
 from caudal.common.bus.contents import packed
 from caudal.common.bus.messages import Push, RawReadings, Rejected
-from caudal.common.domain.catalog import Point, Provider
+from caudal.common.domain.catalog import Point, Provider, Version
 from caudal.common.domain.errors import Transient
 from caudal.common.domain.payloads.refusals import Refusal
 from caudal.common.domain.readings import Inlet
@@ -373,6 +373,39 @@ async def test_point_without_mapping_speaks_as_its_provider_does() -> None:
     house = House(acme(), Point(code="P1", device="D1", provider="acme", time_zone="UTC"))
     await house.hears("telemetry/D1/uplink", {"data": [{"t": "2026-03-02T10:00:00", "q": 5}]})
     assert house.bundles[0].readings[0].measured_at == AT
+
+
+def moved(**fields: Any) -> Point:
+    """A point whose device's clock was set from UTC to Santiago's time (UTC-3) on the 2nd at 9:00 UTC."""
+    earlier = (Version(valid_until=AT.replace(hour=9), sampling_minutes=60, time_zone="UTC"),)
+    return Point(code="P1", device="D1", time_zone="America/Santiago", earlier=earlier, **fields)
+
+
+async def test_late_payload_is_read_by_the_zone_of_its_time() -> None:
+    house = House(moved())
+    for told in ("2026-03-01T10:00:00", "2026-03-02T07:00:00"):
+        await house.hears("telemetry/D1/uplink", {"ts": told, "values": {"flow": 1}})
+    before, after = (bundle.readings[0].measured_at for bundle in house.bundles)
+    assert (before, after) == (AT - timedelta(days=1), AT)
+
+
+async def test_replayed_reject_is_read_by_the_zone_of_its_time() -> None:
+    house = House(moved(mapping={"time": {"path": "t"}, "values": {"flow": {"path": "q"}}}))
+    payload = {"when": "2026-03-01T10:00:00", "q": 1}
+    await house.hears("telemetry/D1/uplink", payload)
+    house.catalog.put(moved(mapping={"time": {"path": "when"}, "values": {"flow": {"path": "q"}}}))
+    (reject,) = house.rejects
+    await house.hears(reject.topic, reject.payload.encode())
+    assert house.bundles[0].readings[0].measured_at == AT - timedelta(days=1)
+
+
+async def test_zone_of_the_mapping_and_that_of_who_pushes_come_before_those_of_the_point() -> None:
+    house = House(acme(), moved(provider="acme", mapping={"time": {"path": "t", "zone": "America/Lima"}}))
+    told = "2026-03-01T10:00:00"
+    await house.hears("telemetry/D1/uplink", {"t": told, "q": 5})
+    await house.hears("provider/acme/push", pushed({"serial": "D1", "t": told, "q": 5}))
+    by_mapping, by_provider = (bundle.readings[0].measured_at for bundle in house.bundles)
+    assert (by_mapping.hour, by_provider.hour) == (15, 13)
 
 
 async def test_change_of_the_catalog_makes_ingest_forget_the_device() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import RawReading, RawReadings
-from caudal.common.domain.catalog import Point
+from caudal.common.domain.catalog import Point, Version
 from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Outgoing
@@ -120,6 +120,19 @@ async def test_named_point_gives_device_and_zone(tmp_path: Path) -> None:
     assert (device, reading.measured_at) == ("D1", datetime(2026, 3, 2, 10, tzinfo=UTC))
     with pytest.raises(InvalidInput, match="no point 'P9'"):
         await shelf.load(point="P9")
+
+
+async def test_history_is_read_by_the_zone_of_its_time_unless_the_options_name_one(tmp_path: Path) -> None:
+    since = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    earlier = (Version(valid_until=since, sampling_minutes=60, time_zone="UTC"),)
+    point = Point(code="P1", device="D1", time_zone="America/Santiago", earlier=earlier)
+    shelf = Shelf(tmp_path, "ts,point,q\n2026-03-01T10:00:00,P1,1\n2026-03-02T07:00:00,P1,1\n", point)
+    await shelf.load()
+    assert [reading.measured_at.isoformat() for _, reading in shelf.readings] == [
+        "2026-03-01T10:00:00+00:00", "2026-03-02T10:00:00+00:00",
+    ]  # fmt: skip
+    await shelf.load(time_zone="America/Lima")
+    assert [reading.measured_at.hour for _, reading in shelf.readings[2:]] == [15, 12]
 
 
 async def test_column_of_points_is_looked_up_row_by_row(tmp_path: Path) -> None:

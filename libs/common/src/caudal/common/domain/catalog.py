@@ -248,12 +248,14 @@ class PointSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What readings of a point were judged by until its configuration changed."""
+    """How readings of a point were read and judged until its configuration changed."""
 
     valid_until: datetime
     """Readings measured from this instant on are judged by the next version."""
     sampling_minutes: float
     """As in `Point`."""
+    time_zone: str | None = None
+    """As in `Point`; None: the point's own, as in versions from before zones had any."""
     rules: Rules = field(default_factory=Rules)
     variables: tuple[Variable, ...] = ()
 
@@ -289,13 +291,15 @@ class Point:
     rules: Rules = field(default_factory=Rules)
     variables: tuple[Variable, ...] = ()
     earlier: tuple[Version, ...] = ()
-    """What was valid before its present rules, variables and sampling, oldest first; the first of them since ever."""
+    """What was valid before its present rules, variables, sampling and zone, oldest first; the first of them since
+    ever."""
 
     def as_of(self, version: Version) -> "Point":
         """The point as it was in one of its earlier versions."""
         return replace(
             self,
             sampling_minutes=version.sampling_minutes,
+            time_zone=version.time_zone or self.time_zone,
             rules=version.rules,
             variables=version.variables,
             earlier=(),

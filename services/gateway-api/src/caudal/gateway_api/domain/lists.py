@@ -87,10 +87,10 @@ VARIABLES = ListShape(
 )
 VERSIONS = ListShape(
     name="versions",
-    columns=("valid_from", "valid_until", "sampling_minutes", "rules", "variables"),
-    filters={"valid_until": datetime, "sampling_minutes": float},
-    searched=("codes",),
-    ordered=("valid_from", "valid_until", "sampling_minutes"),
+    columns=("valid_from", "valid_until", "sampling_minutes", "time_zone", "rules", "variables"),
+    filters={"valid_until": datetime, "sampling_minutes": float, "time_zone": str},
+    searched=("codes", "time_zone"),
+    ordered=("valid_from", "valid_until", "sampling_minutes", "time_zone"),
     key=("valid_until",),
 )
 SWAPS = ListShape(

@@ -15,13 +15,14 @@ MAX_VERSIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointVersion:
-    """What a point's readings are judged by for some time."""
+    """How a point's readings are read and judged for some time."""
 
     valid_from: datetime | None
     """None: since ever."""
     valid_until: datetime | None
     """None: until it is changed."""
     sampling_minutes: float
+    time_zone: str
     rules: Rules
     variables: tuple[Variable, ...]
 
@@ -48,6 +49,7 @@ def versions_of(point: Point) -> list[PointVersion]:
             valid_from=start,
             valid_until=end,
             sampling_minutes=each.sampling_minutes,
+            time_zone=each.time_zone,
             rules=each.rules,
             variables=each.variables,
         )
@@ -144,7 +146,7 @@ def _joined(periods: Sequence[tuple[datetime | None, Point]]) -> Point:
     for place in range(len(former) - 1, -1, -1):
         each, until = former[place][1], periods[place + 1][0]
         assert until is not None, "only the first version has no beginning"
-        if _judges_by(each) != _judges_by(following):
+        if _differ(each, following):
             earlier.append(_version(each, until))
             following = each
     if len(earlier) >= MAX_VERSIONS:
@@ -154,7 +156,11 @@ def _joined(periods: Sequence[tuple[datetime | None, Point]]) -> Point:
 
 def _version(point: Point, until: datetime) -> Version:
     return Version(
-        valid_until=until, sampling_minutes=point.sampling_minutes, rules=point.rules, variables=point.variables
+        valid_until=until,
+        sampling_minutes=point.sampling_minutes,
+        time_zone=point.time_zone,
+        rules=point.rules,
+        variables=point.variables,
     )
 
 
@@ -169,6 +175,11 @@ def _judges_by(point: Point) -> tuple[float, Rules, tuple[Variable, ...]]:
     """What of a point the readings are judged by: not what things are called."""
     variables = tuple(replace(variable, name="", unit="") for variable in point.variables)
     return (point.sampling_minutes, point.rules, variables)
+
+
+def _differ(one: Point, other: Point) -> bool:
+    """Whether they need versions of their own. By its zone a reading is read, once: no past comes out differently."""
+    return one.time_zone != other.time_zone or _judges_by(one) != _judges_by(other)
 
 
 def _check_begins(point: Point, start: datetime | None) -> None:

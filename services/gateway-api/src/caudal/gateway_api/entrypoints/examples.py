@@ -98,8 +98,14 @@ OF: Mapping[str, Mapping[str, Any]] = {
     "PointAnswer": {"fold": _FOLD},
     "VariableAnswer": {"fold": _FOLD},
     "Changed": {"fold": _FOLD},
-    "VersionBody": {"sampling_minutes": 60.0, "valid_from": None, "valid_until": "2026-03-01T12:00:00Z"},
+    "VersionBody": {
+        "sampling_minutes": 60.0,
+        "time_zone": "America/Santiago",
+        "valid_from": None,
+        "valid_until": "2026-03-01T12:00:00Z",
+    },
     "VersionAnswer": {
+        "time_zone": "America/Santiago",
         "sampling_minutes": 60.0,
         "valid_from": None,
         "valid_until": "2026-03-01T12:00:00Z",

@@ -7,7 +7,7 @@ import msgspec
 from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
-from caudal.common.domain.payloads.times import ClockChange
+from caudal.common.domain.payloads.zones import ClockChange
 from caudal.ingest.domain.sniffing import checked_time_format
 
 MISSING = ("na", "n/a", "nan", "null", "none", "nil", "-", "--", "#n/a")

@@ -13,6 +13,7 @@ import msgspec
 from caudal.common.domain.payloads.mapping import Mapping, TimeRule, ValueRule
 from caudal.common.domain.payloads.reader import Measurement, Reader
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
+from caudal.common.domain.payloads.zones import Zones
 from caudal.ingest.domain.columns import Role, Wishes, understand
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.sniffing import is_mostly_numbers, sniff_decimal, sniff_time_format
@@ -73,7 +74,7 @@ class Plan:
         self._options, self._source_format = options, source_format
         self._keys = [f"#{index}" for index in range(len(self.columns))]
         self._owner = next((i for i, column in enumerate(self.columns) if column.role in (Role.DEVICE, Role.POINT)), -1)
-        self._readers: dict[str | None, Reader] = {}
+        self._readers: dict[str | Zones, Reader] = {}
 
     def owner(self, row: Row) -> str:
         """Name of the device or point that `row` is of; empty: all rows are of the one that was given.
@@ -94,12 +95,12 @@ class Plan:
             raise Unreadable(Refusal.DEVICE, self.columns[self._owner].header, f"{quoted(name)} names no device")
         return str(name).strip()
 
-    def read(self, row: Row, zone: str | None, received_at: datetime) -> Measurement:
+    def read(self, row: Row, zones: Zones, received_at: datetime) -> Measurement:
         """The reading in `row`.
 
         Args:
             row: One row.
-            zone: Of times without one, unless the options say.
+            zones: Of times without one, unless the options say.
             received_at: When the window is run.
 
         Raises:
@@ -111,7 +112,7 @@ class Plan:
                     Refusal.UNDECODABLE, self.columns[index].header, f"has {len(cell)} characters, more than {MAX_CELL}"
                 )
         payload = dict(zip(self._keys, row.cells, strict=False))
-        outcome = self._reader(self._options.time_zone or zone).read(payload, received_at)
+        outcome = self._reader(self._options.time_zone or zones).read(payload, received_at)
         if outcome.readings:
             return outcome.readings[0]
         error = outcome.refused[0]
@@ -129,7 +130,7 @@ class Plan:
             cells["ts"] = measured_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         return cells
 
-    def _reader(self, zone: str | None) -> Reader:
+    def _reader(self, zone: str | Zones) -> Reader:
         if zone not in self._readers:
             self._readers[zone] = Reader(self._mapping(), zone)
         return self._readers[zone]

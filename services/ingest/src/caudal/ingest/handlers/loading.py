@@ -150,7 +150,7 @@ class Loading:
 
     def _reading(self, plan: Plan, row: Row, owner: Owner) -> RawReading:
         self._received_at = max(self._clock.now(), self._received_at + TICK)
-        measured = plan.read(row, owner.zone, self._received_at)
+        measured = plan.read(row, owner.zones, self._received_at)
         return RawReading(
             measured_at=measured.measured_at,
             received_at=self._received_at,

@@ -6,6 +6,7 @@ from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import InvalidInput, Permanent
 from caudal.common.domain.ids import id_from_name
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
+from caudal.common.domain.payloads.zones import Zones, zones_of
 from caudal.common.ports import Catalog
 from caudal.ingest.domain.options import Options
 
@@ -14,10 +15,10 @@ MAX_NAMES = 100_000
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Whose row it is, and in which zone its naive times are."""
+    """Whose row it is, and in which zones its naive times are."""
 
     device: str
-    zone: str = "UTC"
+    zones: Zones = Zones(("UTC",))
     """Where no point says otherwise it is UTC, as for a point that says nothing."""
 
 
@@ -72,5 +73,5 @@ class Owners:
         except Permanent as error:
             raise InvalidInput("point", str(error)) from error
         if point is not None and self._client in (None, point.client):
-            return Owner(point.device, point.time_zone)
+            return Owner(point.device, zones_of(point))
         return Owner(device) if device is not None and self._client is None else None

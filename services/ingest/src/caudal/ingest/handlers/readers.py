@@ -11,6 +11,7 @@ from caudal.common.domain.errors import InvalidInput, Permanent
 from caudal.common.domain.payloads.mapping import mapping_from
 from caudal.common.domain.payloads.reader import Outcome, Reader
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
+from caudal.common.domain.payloads.zones import Zones, zones_of
 from caudal.common.ports import Catalog
 
 MAX_KEPT = 10_000
@@ -90,10 +91,9 @@ class Readers:
         known = self._known.get(key)
         if known is not None and known.point is point and known.provider is provider:
             return known.reader
-        owner = point or provider
         mapping = (point.mapping if point else None) or (provider.mapping if provider else preset)
         try:
-            reader = Reader(mapping_from(mapping), owner.time_zone if owner else None)
+            reader = Reader(mapping_from(mapping), _zone_of(point, provider))
         except InvalidInput as error:
             raise Unreadable(Refusal.MAPPING, error.field, error.reason) from error
         self._known[key] = Known(point, provider, reader)
@@ -111,3 +111,10 @@ class Readers:
             return flat
         reason = canonical.refused[0]
         raise Unreadable(Refusal.MAPPING, reason.field, f"{UNCLAIMED}: {reason.reason}")
+
+
+def _zone_of(point: Point | None, provider: Provider | None) -> str | Zones | None:
+    """Of times without one: the point's, each for its time; where no point is asked, the provider's."""
+    if point is not None:
+        return zones_of(point)
+    return provider.time_zone if provider is not None else None

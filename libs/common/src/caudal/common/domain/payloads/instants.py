@@ -7,12 +7,13 @@ from caudal.common.domain.payloads.mapping import TimeRule
 from caudal.common.domain.payloads.paths import finder, paths_of
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.payloads.times import checked_instant, time_reader
+from caudal.common.domain.payloads.zones import Zones
 
 
 class Instants:
     """Finds and reads the times of readings."""
 
-    def __init__(self, rule: TimeRule, zone: str | None) -> None:
+    def __init__(self, rule: TimeRule, zone: str | Zones | None) -> None:
         self._finders = [(path, finder(path)) for path in paths_of(rule.path)]
         self._time_of_day = finder(rule.time_of_day) if rule.time_of_day else None
         self._read = time_reader(rule.format, rule.zone or zone, rule.clock_change)

@@ -16,8 +16,9 @@ from caudal.common.domain.payloads.numbers import number_reader
 from caudal.common.domain.payloads.paths import Paths, checked_paths, paths_of
 from caudal.common.domain.payloads.presets import PRESETS
 from caudal.common.domain.payloads.refusals import quoted
-from caudal.common.domain.payloads.times import ClockChange, time_reader
+from caudal.common.domain.payloads.times import time_reader
 from caudal.common.domain.payloads.units import conversion
+from caudal.common.domain.payloads.zones import ClockChange
 
 OTHERS = "*"
 """The code under which `values` says what becomes of everything that no other code names."""

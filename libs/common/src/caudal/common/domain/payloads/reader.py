@@ -14,6 +14,7 @@ from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 from caudal.common.domain.payloads.times import AHEAD
 from caudal.common.domain.payloads.values import Values, ValuesReader, code_of
 from caudal.common.domain.payloads.work import bounded_work
+from caudal.common.domain.payloads.zones import Zones
 
 MAX_READINGS = 10_000
 """Readings or entries in one payload; no message of 256 KiB holds more that mean something."""
@@ -46,13 +47,14 @@ class Reader:
 
     Args:
         mapping: Where things stand.
-        zone: Of times without one, if the mapping doesn't say; None: such times are refused.
+        zone: Of times without one, if the mapping doesn't say, or the zones that held one after the other; None: such
+            times are refused.
 
     Raises:
         InvalidInput: the zone is none.
     """
 
-    def __init__(self, mapping: Mapping, zone: str | None = None) -> None:
+    def __init__(self, mapping: Mapping, zone: str | Zones | None = None) -> None:
         self._locations = [all_finder(path) for path in paths_of(mapping.readings)]
         self._where = " or ".join(paths_of(mapping.readings))
         self._device = first_finder(mapping.device)

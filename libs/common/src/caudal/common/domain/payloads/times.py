@@ -1,23 +1,19 @@
 """When something was measured: every way in which devices write an instant, and how clocks that change are read.
 
-A time without zone is read in the declared zone. On the two days a year on which clocks change, one local hour does
-not exist and one exists twice; what happens to such times is said by `clock_change`: they are refused, or read with the
-offset that held `before` or `after` the change. Without a declared zone a naive time is refused.
+A time without zone is read in the declared zone, or in those that held one after the other (`zones` has how). Without a
+declared zone a naive time is refused.
 """
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any
 
-from caudal.common.domain.catalog import checked_zone
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.numbers import number_reader
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
-
-ClockChange = Literal["reject", "before", "after"]
+from caudal.common.domain.payloads.zones import ClockChange, WallClock, Zones
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before it no device of ours was installed; clocks that lost power say 1970."""
@@ -33,7 +29,7 @@ ReadTime = Callable[[Any], datetime]
 """A value of the payload → UTC. Raises `Unreadable`."""
 
 
-def time_reader(form: str, zone: str | None, clock_change: ClockChange) -> ReadTime:
+def time_reader(form: str, zone: str | Zones | None, clock_change: ClockChange) -> ReadTime:
     """How times of this form are read.
 
     Args:
@@ -44,8 +40,8 @@ def time_reader(form: str, zone: str | None, clock_change: ClockChange) -> ReadT
     Raises:
         InvalidInput: there is no such form, or no such zone.
     """
-    place = ZoneInfo(checked_zone(zone, "zone")) if zone else None
-    naive = partial(_utc_of_naive, zone=place, clock_change=clock_change)
+    zones = Zones((zone,)) if isinstance(zone, str) and zone else zone
+    naive = WallClock(zones, clock_change).utc_of if zones else _refused
     parse = partial(_from_pattern, pattern=checked_pattern(form)) if "%" in form else FORMS.get(form)
     if parse is None:
         raise InvalidInput("format", f"{form[:60]!r} is none of {', '.join(FORMS)} and no strptime pattern")
@@ -140,19 +136,8 @@ FORMS: dict[str, Callable[[Any], datetime]] = {
 """Names of forms; each gives an aware or a naive time. `auto`: RFC 3339, or a count since 1970 judged by its size."""
 
 
-def _utc_of_naive(local: datetime, zone: tzinfo | None, clock_change: ClockChange) -> datetime:
-    if zone is None:
-        raise Unreadable(Refusal.TIME, "", f"{local.isoformat()} has no zone, and none is declared for it")
-    before, after = local.replace(tzinfo=zone, fold=0), local.replace(tzinfo=zone, fold=1)
-    if before.utcoffset() != after.utcoffset() and clock_change == "reject":
-        twice = before.astimezone(UTC) < after.astimezone(UTC)
-        raise Unreadable(
-            Refusal.TIME,
-            "",
-            f"{local.isoformat()} {'exists twice' if twice else 'does not exist'} in {zone}: clocks change there; "
-            "say clock_change before or after",
-        )
-    return (after if clock_change == "after" else before).astimezone(UTC)
+def _refused(local: datetime) -> datetime:
+    raise Unreadable(Refusal.TIME, "", f"{local.isoformat()} has no zone, and none is declared for it")
 
 
 def checked_instant(at: datetime, latest: datetime) -> datetime:

@@ -140,6 +140,7 @@ class PointPatch(Body):
     longitude: Number | None = None
     altitude_m: Number | None = None
     time_zone: str | None = None
+    """Of local times since `valid_from` that come from now on without one; readings that are stored stay."""
     sampling_minutes: Number | None = None
     mapping: Mapping | None = None
     max_rows: Whole | None = None
@@ -150,8 +151,8 @@ class PointPatch(Body):
     rules: dict[str, Any] | None = None
     """Merged into what is there; null: the defaults."""
     valid_from: ValidFrom = None
-    """From when on readings are judged by changed rules and sampling; left out: from now on, or since ever where
-    nothing was measured yet; `"beginning"` or null: since ever, the past is corrected."""
+    """From when on changed rules, sampling and zone hold; left out: from now on, or since ever where nothing was
+    measured yet; `"beginning"` or null: since ever, the past is corrected."""
 
     @property
     def since(self) -> Since | None:

@@ -148,13 +148,14 @@ class Refolding(msgspec.Struct, frozen=True):
 
 
 class VersionBody(Shown):
-    """What a point's readings are judged by for some time."""
+    """How a point's readings are read and judged for some time."""
 
     valid_from: datetime | None
     """null: since ever."""
     valid_until: datetime | None
     """null: until it is changed."""
     sampling_minutes: float
+    time_zone: str
     rules: RulesBody
     variables: tuple[VariableBody, ...]
 
@@ -171,6 +172,8 @@ class VersionPatch(Body):
     valid_from: ValidFrom = None
     """From when on it is valid; between the beginning of the version before and its own end."""
     sampling_minutes: Number | None = None
+    time_zone: str | None = None
+    """Of local times of then that come from now on without one; readings that are stored stay."""
     rules: dict[str, Any] | None = None
     """Merged into what is there; null: the defaults."""
     variables: tuple[VariableBody, ...] | None = None
@@ -188,6 +191,8 @@ class VersionPatch(Body):
             point = replace(point, variables=self.variables)
         if self.sampling_minutes is not None:
             point = replace(point, sampling_minutes=self.sampling_minutes)
+        if self.time_zone is not None:
+            point = replace(point, time_zone=self.time_zone)
         if "rules" in given:
             rules = merged(msgspec.to_builtins(point.rules), self.rules) if self.rules is not None else {}
             point = replace(point, rules=validated(_Judging, {"rules": rules}).rules)
