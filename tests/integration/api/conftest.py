@@ -57,3 +57,12 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[ApiHouse]:
     """The API on each database in turn."""
     async with furnished(database_url, tmp_path / "data") as house:
         yield house
+
+
+@pytest.fixture
+async def acme(api: ApiHouse) -> ApiHouse:
+    """The API with two clients."""
+    for client in ("acme", "other"):
+        answer = await api.admin.post("/api/clients/", json={"code": client})
+        assert answer.status_code == 201
+    return api

@@ -1,139 +1,20 @@
-"""Imports from an older system: dry run, run, run again; on both databases."""
+"""Points from an older system: dry run, run, run again; on both databases."""
 
 import json
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import httpx
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from caudal.gateway_api.domain.import_fields import ImportKind
 from caudal.gateway_api.domain.permissions import CONSOLE
 from caudal.gateway_api.handlers.imports import How, import_file
 from figures import tell
 from integration.api.house import ApiHouse, furnished
-
-POINTS = (
-    "\ufeffcodigo_obra;dispositivo;Nombre;tipo;Latitud;Longitud;Cota;cliente;Observaciones\r\n"
-    "pozo-1;m-1;=1+1;POZO;-33,4569;-70,6483;520,5;acme;nada\r\n"
-    "rio-2;m-2;'@río;Río;-33,1;-70,2;;acme;\r\n"
-)
-VARIABLES = (
-    "punto,codigo,tipo,minimo,maximo,pulsos_por_litro\n"
-    "pozo-1,total,totalizador,,,0.1\n"
-    "pozo-1,level,nivel,0,80.5,\n"
-    "rio-2,flow,caudal,,,\n"
-)
-
-
-async def upload(client: httpx.AsyncClient, content: str | bytes) -> str:
-    """Hand a file in; where it is kept."""
-    kept = await client.post("/api/import/upload", files={"file": ("old.csv", content)})
-    assert kept.status_code == 200, kept.text
-    return str(kept.json()["path"])
-
-
-async def imported(
-    client: httpx.AsyncClient, content: str | bytes, kind: str = "points", dry: bool = False, **body: Any
-) -> dict[str, Any]:
-    """Hand a file in and import it; the report."""
-    await upload(client, content)
-    answer = await client.post("/api/import/", json={"kind": kind, **body}, params={"dry_run": dry})
-    assert answer.status_code == 200, answer.text
-    report: dict[str, Any] = answer.json()
-    return report
-
-
-def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
-    """Created, changed, unchanged, refused."""
-    return report["created"], report["changed"], report["unchanged"], report["refused"]
-
-
-def refusals(report: dict[str, Any]) -> list[tuple[int, str, str]]:
-    """Row, field and reason of each refused row."""
-    return [(step["row"], step["field"], step["reason"]) for step in report["steps"] if step["outcome"] == "refused"]
-
-
-async def dump(api: ApiHouse) -> list[list[tuple[Any, ...]]]:
-    """All that an import may write."""
-    tables = ("points", "variables", "owners", "audit_log", "gateway_outbox")
-    return [await api.rows(f"select * from {table} order by 1, 2") for table in tables]
-
-
-@pytest.fixture
-async def acme(api: ApiHouse) -> ApiHouse:
-    """The API with two clients."""
-    for client in ("acme", "other"):
-        answer = await api.admin.post("/api/clients/", json={"code": client})
-        assert answer.status_code == 201
-    return api
-
-
-async def client_admin(api: ApiHouse, client: str = "acme") -> httpx.AsyncClient:
-    """Who looks after a client."""
-    return api.as_(await api.add_user(email=f"admin@{client}.test", role="client_admin", client=client))
-
-
-class TestWhoMay:
-    async def test_nobody_and_readers_may_not(self, api: ApiHouse) -> None:
-        for client, status in ((api.client, 401), (api.reader, 403)):
-            assert (await client.post("/api/import/", json={"kind": "points"})).status_code == status
-            assert (await client.post("/api/import/upload", files={"file": ("a", b"a")})).status_code == status
-
-    async def test_client_imports_into_itself_alone(self, acme: ApiHouse) -> None:
-        await acme.add_point(code="foreign", device="f-1", client="other")
-        mine = await client_admin(acme)
-        report = await imported(
-            mine,
-            "code,device,client\nown,o-1,\nstolen,o-2,other\nforeign,o-3,\ntaken,f-1,\n",
-        )
-        assert counts(report) == (1, 0, 0, 3)
-        assert refusals(report) == [
-            (3, "client", "there is no client 'other'"),
-            (4, "code", "this code is taken"),
-            (5, "device", "another point claims this device"),
-        ]
-        assert (await mine.get("/api/points/own")).json()["client"] == "acme"
-        assert (await acme.admin.get("/api/points/foreign")).json()["device"] == "f-1"
-
-    async def test_client_reads_no_file_of_others(self, acme: ApiHouse) -> None:
-        path = await upload(acme.admin, POINTS)
-        mine = await client_admin(acme)
-        await upload(mine, "code,device\nown,o-1\n")
-        for wanted in (path, Path(path).name, "../caudal.db"):
-            answer = await mine.post("/api/import/", json={"kind": "points", "path": wanted})
-            assert answer.status_code == 422
-            assert answer.json()["error"]["fields"][0]["field"] == "path"
-
-    async def test_history_of_a_client_is_of_its_own_points(self, acme: ApiHouse) -> None:
-        mine, acme.processor.answer = await client_admin(acme), {"rows": 1}
-        await upload(mine, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")
-        body = {"kind": "history", "map": {"constants": {"device": "m-1"}}}
-        answer = await mine.post("/api/import/", json=body)
-        assert answer.status_code == 200, answer.text
-        [command] = acme.processor.commands
-        assert command.params["options"] == {"device": "m-1", "client": "acme"}
-        assert (await mine.get(answer.headers["location"])).json()["state"] == "done"
-        order = answer.headers["location"].rpartition("/")[2]
-        assert (await mine.get(f"/api/windows/{order}")).status_code == 403
-
-    async def test_history_of_others_is_neither_read_nor_asked_for(self, acme: ApiHouse) -> None:
-        mine = await client_admin(acme)
-        foreign = await upload(acme.admin, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")
-        done = await acme.admin.post("/api/import/", json={"kind": "history"})
-        await upload(mine, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")
-        order = done.headers["location"].rpartition("/")[2]
-        assert (await mine.get(f"/api/telemetry/process/{order}")).status_code == 404
-        refused = await mine.post("/api/import/", json={"kind": "history", "path": foreign})
-        assert refused.json()["error"]["fields"][0]["field"] == "path"
-        named = await mine.post("/api/import/", json={"kind": "history", "map": {"constants": {"client": "other"}}})
-        assert named.json()["error"]["fields"][0]["field"] == "map.constants.client"
-        assert len(acme.processor.commands) == 1
+from integration.api.importing import POINTS, counts, dump, imported, refusals
 
 
 class TestPoints:
@@ -286,116 +167,6 @@ class TestPoints:
         assert [field for _, field, _ in refusals(report)] == ["code", "device", "code", "variables", "name"]
         owners = [{"user": "\x00", "point": "\x00", "kind": "PRIMARY"}]
         assert counts(await imported(acme.admin, json.dumps(owners), "owners")) == (0, 0, 0, 1)
-
-
-class TestVariables:
-    async def test_variables_go_into_their_points_once(self, acme: ApiHouse) -> None:
-        await imported(acme.admin, POINTS)
-        report = await imported(acme.admin, VARIABLES, "variables")
-        assert counts(report) == (3, 0, 0, 0)
-        assert counts(await imported(acme.admin, VARIABLES, "variables")) == (0, 0, 3, 0)
-        level = (await acme.admin.get("/api/variables/pozo-1/level")).json()
-        assert (level["type"], level["limits"]["max"]) == ("level", 80.5)
-        total = (await acme.admin.get("/api/variables/pozo-1/total")).json()
-        assert total["counter"]["meter"]["pulses_per_liter"] == 0.1
-
-    async def test_refusals_name_the_field_of_the_variable(self, acme: ApiHouse) -> None:
-        await imported(acme.admin, POINTS)
-        rows = "point,code,type,min,max\nnone,a,flow,,\npozo-1,b,speed,,\npozo-1,c,flow,5,1\npozo-1,d,,,\n"
-        report = await imported(acme.admin, rows, "variables")
-        assert [(row, field) for row, field, _ in refusals(report)] == [
-            (2, "point"),
-            (3, "type"),
-            (4, "limits.min"),
-            (5, "type"),
-        ]
-
-
-class TestOwners:
-    async def test_owners_are_named_by_their_address(self, acme: ApiHouse) -> None:
-        await imported(acme.admin, POINTS)
-        user = await acme.add_user(email="ana@acme.test", role="client_user", client="acme")
-        await acme.add_user(email="eva@other.test", role="client_user", client="other")
-        rows = (
-            "correo;punto;tipo;permisos\n"
-            "Ana@acme.test;pozo-1;Primario;points:read, telemetry:read\n"
-            "eva@other.test;pozo-1;PRIMARY;\n"
-            "nobody@acme.test;pozo-1;PRIMARY;\n"
-            "ana@acme.test;nothing;PRIMARY;\n"
-            "ana@acme.test;rio-2;BOSS;\n"
-            "ana@acme.test;rio-2;SECONDARY;users:write\n"
-        )
-        report = await imported(acme.admin, rows, "owners")
-        assert [(row, field) for row, field, _ in refusals(report)] == [
-            (3, "user"),
-            (4, "user"),
-            (5, "point"),
-            (6, "kind"),
-            (7, "permissions"),
-        ]
-        assert counts(await imported(acme.admin, rows, "owners")) == (0, 0, 1, 5)
-        changed = "email,point,kind,permissions\nana@acme.test,pozo-1,PRIMARY,points:read\n"
-        report = await imported(acme.admin, changed, "owners")
-        assert report["steps"][0]["changes"] == {"permissions": [["points:read", "telemetry:read"], ["points:read"]]}
-        [owner] = (await acme.admin.get("/api/users/owners/")).json()["items"]
-        assert (owner["user"], owner["point"], owner["permissions"]) == (user, "pozo-1", ["points:read"])
-
-
-class TestHistory:
-    async def test_history_is_run_as_a_window(self, api: ApiHouse) -> None:
-        api.processor.answer = {"rows": 1}
-        await upload(api.admin, "fecha,obra,q\n2026-03-02T00:00:00Z,m-1,1\n")
-        columns = {"measured_at": "fecha", "point": "obra", "flow": "q"}
-        body = {"kind": "history", "map": {"columns": columns, "constants": {"time_zone": "America/Santiago"}}}
-        answer = await api.admin.post("/api/import/", json=body)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["loader_response"]["rows"] == 1
-        assert api.processor.commands[-1].params["options"] == {
-            "time_column": "fecha",
-            "id_column": "obra",
-            "columns": {"q": "flow"},
-            "time_zone": "America/Santiago",
-        }
-
-    async def test_what_windows_do_not_know_is_refused(self, api: ApiHouse) -> None:
-        await upload(api.admin, "ts,id,flow\n")
-        body = {"kind": "history", "map": {"values": {"flow": {"x": 1}}}}
-        answer = await api.admin.post("/api/import/", json=body)
-        assert (answer.status_code, answer.json()["error"]["fields"][0]["field"]) == (422, "map.values")
-
-
-class TestFiles:
-    @pytest.mark.parametrize(
-        ("content", "body", "field"),
-        [
-            ("code\n", {}, "map.delimiter"),
-            ('code,device\n"a,b\n', {}, "file"),
-            ("[{]", {}, "file"),
-            ("code,code\n", {}, "file"),
-            ("PAR1 and nothing more", {}, "file"),
-            ("code,device\n\\ud800,d\n", {"map": {"encoding": "unicode_escape"}}, "file"),
-            ("code,device\n+2AA-,d\n", {"map": {"encoding": "utf-7"}}, "file"),
-            ("code,device\n", {"map": {"columns": {"code": "nowhere"}}}, "map.columns.code"),
-            ("code,device\n", {"map": {"columns": {"colour": "code"}}}, "map.columns.colour"),
-            ("code,device\n", {"map": {"delimiter": "--"}}, "map.delimiter"),
-            ("code,device\n", {"map": {"column": {}}}, "map"),
-            ('code,lat,lon\na,"1,234","1,234"\n', {}, "map.decimal"),
-        ],
-    )
-    async def test_file_that_cannot_be_used_is_told_why(
-        self, api: ApiHouse, content: str, body: dict[str, Any], field: str
-    ) -> None:
-        await upload(api.admin, content)
-        answer = await api.admin.post("/api/import/", json={"kind": "points", **body})
-        assert (answer.status_code, answer.json()["error"]["fields"][0]["field"]) == (422, field), answer.text
-
-    async def test_same_key_imports_once(self, acme: ApiHouse) -> None:
-        await upload(acme.admin, POINTS)
-        admin = acme.admin
-        admin.headers["Idempotency-Key"] = "take-over-1"
-        first, second = [await admin.post("/api/import/", json={"kind": "points"}) for _ in range(2)]
-        assert first.json()["created"] == 2
-        assert second.content == first.content
 
 
 async def test_ten_thousand_points_are_planned_in_one_file(database_url: str, tmp_path: Path) -> None:
