@@ -16,6 +16,7 @@ class TestHistory:
         assert api.processor.commands[-1].params["options"] == {
             "time_column": "fecha",
             "id_column": "obra",
+            "id_kind": "point",
             "columns": {"q": "flow"},
             "time_zone": "America/Santiago",
         }

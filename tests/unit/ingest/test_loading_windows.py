@@ -1,6 +1,5 @@
 """Files become readings: every row is sent or put away with its number, in the order of the file."""
 
-import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,62 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from caudal.common.bus.codec import decode
-from caudal.common.bus.messages import RawReading, RawReadings
 from caudal.common.domain.catalog import Point, Version
 from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Outgoing
-from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
-from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.ingest.adapters import csv_table
 from caudal.ingest.adapters.parquet_frames import Limits
 from caudal.ingest.adapters.rejects_file import RejectsFile
 from caudal.ingest.adapters.tables import open_table
 from caudal.ingest.domain.options import options_from
-from caudal.ingest.handlers.loading import Loading, Report
-
-TS = "2026-03-02T10:00:00Z"
-
-
-class Shelf:
-    """A folder with one file, a bus and a catalog."""
-
-    def __init__(self, folder: Path, content: bytes | str = b"", *points: Point) -> None:
-        self.file = folder / "window.csv"
-        self.file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        self.bus = MemoryBus()
-        self.catalog = MemoryCatalog(points)
-        self.clock = FakeClock(datetime(2026, 3, 3, tzinfo=UTC))
-        self.progress: list[int] = []
-
-    async def load(self, dry_run: bool = False, **options: Any) -> Report:
-        given = options_from(options)
-        table = open_table(self.file, given, Limits())
-        rejects = None if dry_run else RejectsFile(self.file)
-        try:
-            publisher = None if dry_run else self.bus
-            loading = Loading(self.catalog, publisher, self.clock, window="w1")
-            report = await loading.load(table, given, rejects, self.progress.append)
-        finally:
-            path = rejects.close() if rejects else None
-            await table.close()
-        report.rejects_path = path
-        return report
-
-    @property
-    def bundles(self) -> list[RawReadings]:
-        return [decode(message.payload, RawReadings) for message in self.bus.on("telemetry/+/raw")]
-
-    @property
-    def readings(self) -> list[tuple[str, RawReading]]:
-        return [(bundle.device, reading) for bundle in self.bundles for reading in bundle.readings]
-
-    @property
-    def rejects(self) -> list[dict[str, str]]:
-        path = self.file.with_name("window.csv.rejects.csv")
-        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+from caudal.ingest.handlers.loading import Loading
+from unit.ingest.shelf import TS, Shelf
 
 
 async def test_rows_travel_as_readings_of_their_window(tmp_path: Path) -> None:
@@ -276,10 +231,10 @@ class _Away:
 
 def test_rejects_file_holds_nothing_that_a_spreadsheet_would_run(tmp_path: Path) -> None:
     rejects = RejectsFile(tmp_path / "w.csv")
-    rejects.put(7, "=cmd|x", "+1", "@SUM(A1)")
+    rejects.put(7, "=cmd|x", "-2", "+1", "@SUM(A1)")
     path = rejects.close()
     assert path is not None
-    assert Path(path).read_text().splitlines()[1] == "7,'=cmd|x,'+1,'@SUM(A1)"
+    assert Path(path).read_text().splitlines()[1] == "7,'=cmd|x,'-2,'+1,'@SUM(A1)"
 
 
 async def test_of_a_client_only_rows_of_its_own_points_are_taken(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Tr
 from caudal.common.domain.import_maps import history_options, map_from
 from caudal.ingest.adapters.terminal import show
 from caudal.ingest.domain.options import options_from
-from caudal.ingest.handlers.loading import Report
+from caudal.ingest.domain.reports import Report
 from caudal.ingest.main import bring_up_to_date, serve
 from caudal.ingest.main import load as load_file
 
@@ -55,6 +55,7 @@ def load(
     time_column: Annotated[Text, typer.Option(help="Header of the time.")] = None,
     time_format: Annotated[Text, typer.Option(help="auto, epoch_s, epoch_ms, … or a pattern: %d/%m/%Y %H:%M")] = None,
     id_column: Annotated[Text, typer.Option(help="Header of the device or point; - for none.")] = None,
+    id_kind: Annotated[Text, typer.Option(help="What that column names: point or device; else by its header.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="HEADER=CODE, once per column.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Header of a column to leave out, once per column.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how it would be understood; send nothing.")] = False,
@@ -77,6 +78,7 @@ def load(
         "time_column": time_column,
         "time_format": time_format,
         "id_column": id_column,
+        "id_kind": id_kind,
         "columns": dict(_pair(each) for each in column) if column else None,
         "ignore": ignore or None,
     }

@@ -41,6 +41,7 @@ from caudal.ingest.adapters.tables import open_table
 from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
+from caudal.ingest.domain.reports import Report
 from caudal.ingest.entrypoints import batch, poll, trying, uplink
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.asking import Asker, Reach
@@ -48,7 +49,7 @@ from caudal.ingest.handlers.hearing import Hearing
 from caudal.ingest.handlers.key_uses import KeyUses
 from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.listening import Listening
-from caudal.ingest.handlers.loading import Loading, Report
+from caudal.ingest.handlers.loading import Loading
 from caudal.ingest.handlers.polling import Polling
 from caudal.ingest.handlers.presence import Presence
 from caudal.ingest.handlers.receiving import Receiving
@@ -190,8 +191,9 @@ async def load(
     settings = IngestSettings()
     engine = open_engine(SqlSettings())
     table = open_table(path, options, _limits(settings), kind)
-    rejects = None if dry_run else RejectsFile(path)
+    rejects: RejectsFile | None = None
     try:
+        rejects = None if dry_run else RejectsFile(path)
         async with AsyncExitStack() as stack:
             publisher = None if dry_run else await stack.enter_async_context(_publisher())
             window = window or id_from_name(path.name)

@@ -70,11 +70,12 @@ def history_options(said: ImportMap) -> dict[str, Any]:
 
 def _columns(columns: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    ids = [columns[name] for name in _IDS if name in columns]
+    ids = [name for name in _IDS if name in columns]
     if len(ids) > 1:
         raise InvalidInput("map.columns.device", "say a column of points or one of devices, not both")
     if ids:
-        found["id_column"] = ids[0]
+        # Said outright: by its header alone `estacion` would be taken for a device that nobody claims.
+        found |= {"id_column": columns[ids[0]], "id_kind": ids[0]}
     if TIME in columns:
         found["time_column"] = columns[TIME]
     measured = {header: field for field, header in columns.items() if field not in (*_IDS, TIME)}

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from caudal.ingest.handlers.loading import Report
+from caudal.common.domain.payloads.refusals import printable
+from caudal.ingest.domain.reports import Report
 
 
 @contextmanager
@@ -25,18 +26,24 @@ def show(report: Report) -> None:
     """The report of a window, for people."""
     console = Console(highlight=False)
     what = "would be sent" if report.dry_run else "sent"
-    console.print(f"[bold]{report.rows}[/] rows {what}, {report.rejected} rejected, {report.devices} devices")
+    whose = f"{report.devices} devices, {report.points} of them of points"
+    console.print(f"[bold]{report.rows}[/] rows {what}, {report.rejected} rejected, {whose}")
     if report.first_at and report.last_at:
         console.print(f"{report.first_at.isoformat()} to {report.last_at.isoformat()}")
     if report.with_problems:
         console.print(f"{report.with_problems} rows have a cell that is no number; their other values are kept")
+    if report.unknown:
+        console.print(_plain(f"unknown to the catalog: {', '.join(report.unknown)}"))
+    if report.unconfigured:
+        missing = ", ".join(report.unconfigured)
+        console.print(_plain(f"variables that their points do not have, so that they make no series yet: {missing}"))
     for note in report.notes:
-        console.print(escape(note), style="dim")
+        console.print(_plain(note), style="dim")
     _grid(console, "columns", [{"column": name, "taken for": meaning} for name, meaning in report.columns.items()])
     _grid(console, "first rows", report.first_rows if report.dry_run else [])
     _grid(console, "first rejects", report.first_rejects)
     if report.rejects_path:
-        console.print(f"rejected rows with their reasons: {escape(report.rejects_path)}")
+        console.print(f"what was not taken, with row, column, value and reason: {_plain(report.rejects_path)}")
 
 
 def _grid(console: Console, title: str, rows: list[dict[str, object]] | list[dict[str, str]]) -> None:
@@ -44,5 +51,10 @@ def _grid(console: Console, title: str, rows: list[dict[str, object]] | list[dic
         return
     grid = Grid(*rows[0], title=title, title_justify="left")
     for row in rows:
-        grid.add_row(*(escape(str(value)) for value in row.values()))
+        grid.add_row(*(_plain(str(value)) for value in row.values()))
     console.print(grid)
+
+
+def _plain(text: str) -> str:
+    """Text of a file, with nothing in it that a terminal would obey."""
+    return escape(printable(text))

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import is_id
@@ -29,7 +29,12 @@ DEVICE_NAMES = (
     "device", "device_id", "dispositivo", "id", "unit", "unit_id", "unidad", "serial", "serie", "sensor_id", "meter",
     "meter_id", "medidor", "equipo",
 )  # fmt: skip
-POINT_NAMES = ("point", "punto", "point_code", "codigo_punto", "punto_de_captacion")
+POINT_NAMES = (
+    "point", "punto", "point_code", "codigo_punto", "punto_de_captacion", "codigo_obra", "codigo_de_obra", "cod_obra",
+    "obra",
+)  # fmt: skip
+ROW_NAMES = ("id",)
+"""Names that are a device's, unless a column says the point: then they number the rows of an older system's table."""
 LOGGED_NAMES = ("logged_at",)
 
 _SAY_WHOSE = "give option id_column, device or point (on the command line: --id-column, --device or --point)"
@@ -69,6 +74,8 @@ class Wishes(NamedTuple):
     codes: Mapping[str, str] = MappingProxyType({})
     """Header to variable code."""
     ignored: tuple[str, ...] = ()
+    names: Literal["point", "device"] | None = None
+    """What the column of the device names; None: by its header."""
     needs_device: bool = True
     """Whether readings are of the device that a column names; if not, one device was given for all."""
 
@@ -101,6 +108,8 @@ def understand(headers: Sequence[str], wishes: Wishes, numeric: Collection[int])
             columns.append(Column(header, taken[index]))
         elif header in wishes.ignored:
             columns.append(Column(header, Role.IGNORED, note="as asked"))
+        elif owner_role is Role.POINT and folded(header) in ROW_NAMES and header not in wishes.codes:
+            columns.append(Column(header, Role.IGNORED, note="numbers the rows"))
         elif folded(header) in LOGGED_NAMES and header not in wishes.codes:
             columns.append(Column(header, Role.LOGGED))
         elif index in numeric or header in wishes.codes:
@@ -166,8 +175,9 @@ def _owner_column(headers: Sequence[str], wishes: Wishes) -> tuple[int, Role]:
     elif wishes.device is not None:
         index = _index_of(headers, wishes.device, "id_column")
     else:
-        index = _first_named(headers, DEVICE_NAMES)
-        index = index if index >= 0 else _first_named(headers, POINT_NAMES)
+        index, point = _first_named(headers, DEVICE_NAMES), _first_named(headers, POINT_NAMES)
+        if index < 0 or (point >= 0 and folded(headers[index]) in ROW_NAMES):
+            index = point
     if wishes.needs_device and index < 0:
         raise InvalidInput("device", f"no column says whose the rows are: {_SAY_WHOSE}")
     if not wishes.needs_device and index >= 0:
@@ -176,7 +186,8 @@ def _owner_column(headers: Sequence[str], wishes: Wishes) -> tuple[int, Role]:
             f"a device was given, and column {headers[index]!r} names one too: give option id_column as "
             f"{NO_COLUMN!r} (on the command line: --id-column {NO_COLUMN}) if that column is something else",
         )
-    return index, Role.POINT if index >= 0 and folded(headers[index]) in POINT_NAMES else Role.DEVICE
+    is_point = index >= 0 and folded(headers[index]) in POINT_NAMES if wishes.names is None else wishes.names == "point"
+    return index, Role.POINT if is_point else Role.DEVICE
 
 
 def _variable(header: str, wishes: Wishes, taken: Collection[str]) -> Column:

@@ -41,6 +41,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A name of `times.FORMS` or a strptime pattern; None: by the first rows."""
     id_column: str | None = None
     """Header of the device (or point); `-`: there is none."""
+    id_kind: Literal["point", "device"] | None = None
+    """What that column names; None: by its header."""
     columns: dict[str, str] = {}
     """Header to variable code."""
     ignore: tuple[str, ...] = ()

@@ -20,6 +20,8 @@ from caudal.ingest.domain.sniffing import is_mostly_numbers, sniff_decimal, snif
 
 MAX_CELL = 32_768
 """Characters of one cell."""
+SHOWN_CELL = 120
+"""Characters of a cell that are told."""
 SAMPLE_ROWS = 1000
 """Rows that are looked at before the first is read."""
 
@@ -66,6 +68,7 @@ class Plan:
             options.id_column,
             options.columns,
             options.ignore,
+            options.id_kind,
             options.point is None and options.device is None,
         )
         self.columns = understand(headers, wishes, numeric)
@@ -129,6 +132,16 @@ class Plan:
         if measured_at:
             cells["ts"] = measured_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         return cells
+
+    def cell(self, row: Row, header: str) -> str:
+        """What `row` has in that column, as text and not all of it; empty: nothing, or there is no such column."""
+        found = (cell for column, cell in zip(self.columns, row.cells, strict=False) if column.header == header)
+        cell = next(found, None)
+        return "" if cell is None else str(cell)[:SHOWN_CELL]
+
+    def header_of(self, code: str) -> str:
+        """The column that a variable is read from."""
+        return next((column.header for column in self.columns if column.code == code), code)
 
     def _reader(self, zone: str | Zones) -> Reader:
         if zone not in self._readers:

@@ -3,57 +3,26 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import msgspec
+from datetime import timedelta
 
 from caudal.common.bus.messages import RawReading
 from caudal.common.domain.errors import Transient
-from caudal.common.domain.payloads.refusals import Unreadable
+from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
 from caudal.ingest.domain.columns import Role
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.payloads import text_of
+from caudal.ingest.domain.reports import Report, Seen
 from caudal.ingest.domain.windows import SAMPLE_ROWS, Plan, Row
 from caudal.ingest.handlers.bundles import Source, bundles
 from caudal.ingest.handlers.lead import Lead
-from caudal.ingest.handlers.owners import MAX_NAMES, Owner, Owners
+from caudal.ingest.handlers.owners import Owner, Owners
 from caudal.ingest.ports import Batch, Rejects, Table
 
 ROWS_AT_ONCE = 5000
 """Rows gathered before they are sent, so that each device's fill bundles."""
-SHOWN = 5
-"""Rows and rejects that a report shows."""
 TICK = timedelta(microseconds=1)
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What became of a window."""
-
-    rows: int = 0
-    """Rows that became readings."""
-    rejected: int = 0
-    """Rows that could not be read."""
-    with_problems: int = 0
-    """Of `rows`, those of which some cell could not be read."""
-    devices: int = 0
-    """How many devices they are of; counted up to 100 000."""
-    first_at: datetime | None = None
-    last_at: datetime | None = None
-    source_format: str = ""
-    path: str = ""
-    rejects_path: str | None = None
-    """File of rejected rows with their numbers and reasons; None: there were none, or it was a dry run."""
-    dry_run: bool = False
-    columns: dict[str, str] = {}
-    """Header to what it was taken for."""
-    notes: list[str] = []
-    first_rows: list[dict[str, Any]] = []
-    """The first rows as they were understood."""
-    first_rejects: list[dict[str, Any]] = []
-    seconds: float = 0.0
 
 
 class Loading:
@@ -89,7 +58,7 @@ class Loading:
         self._lead = lead
         self._patience_s = patience_s
         self._received_at = self._last_sent_at = clock.now()
-        self._devices: set[str] = set()
+        self._seen = Seen()
 
     async def load(
         self, table: Table, options: Options, rejects: Rejects | None, progress: Callable[[int], None]
@@ -120,26 +89,30 @@ class Loading:
                 pending = []
             progress(batch.done)
         await self._send(plan, only, pending, rejects, report)
-        report.devices, report.seconds = len(self._devices), round(time.monotonic() - begun, 3)
-        return report
+        report.seconds = round(time.monotonic() - begun, 3)
+        return self._seen.told_in(report)
 
     async def _send(
         self, plan: Plan, only: Owner | None, rows: Sequence[Row], rejects: Rejects | None, report: Report
     ) -> None:
         by_device: dict[str, list[RawReading]] = {}
+        owners: dict[str, Owner] = {}
         for row in rows:
             try:
-                name = plan.owner(row)
-                owner = only or await self._owners.of(name, plan.names_points)
+                owner = only or await self._owner(plan, row)
                 reading = self._reading(plan, row, owner)
             except Unreadable as error:
                 _reject(plan, row, error, rejects, report)
             else:
                 by_device.setdefault(owner.device, []).append(reading)
+                owners[owner.device] = owner
                 self._last_sent_at = reading.received_at
-                _count(report, row, owner.device, reading)
-        if len(self._devices) < MAX_NAMES:
-            self._devices.update(by_device)
+                report.count(row.number, owner.device, reading)
+                if rejects and reading.problems:
+                    _tell_problems(plan, row, reading, rejects)
+        for device, readings in by_device.items():
+            owner = owners[device]
+            self._seen.readings(device, owner.point, owner.variables, readings)
         if self._publisher:
             messages = [
                 message
@@ -147,6 +120,15 @@ class Loading:
                 for message in bundles(Source(device, Inlet.WINDOW, None, self._window, report.source_format), readings)
             ]
             await self._publish(self._publisher, messages)
+
+    async def _owner(self, plan: Plan, row: Row) -> Owner:
+        name = plan.owner(row)
+        try:
+            return await self._owners.of(name, plan.names_points)
+        except Unreadable as error:
+            if error.kind is Refusal.DEVICE:
+                self._seen.nobody(name)
+            raise
 
     def _reading(self, plan: Plan, row: Row, owner: Owner) -> RawReading:
         self._received_at = max(self._clock.now(), self._received_at + TICK)
@@ -203,22 +185,20 @@ def _describe(plan: Plan, report: Report) -> None:
     report.notes.append(f"decimal separator {plan.decimal}, times {plan.time_format}")
 
 
-def _count(report: Report, row: Row, device: str, reading: RawReading) -> None:
-    at = reading.measured_at
-    report.rows += 1
-    report.with_problems += bool(reading.problems)
-    report.first_at = min(report.first_at or at, at)
-    report.last_at = max(report.last_at or at, at)
-    if len(report.first_rows) < SHOWN:
-        shown = {"row": row.number, "device": device, "measured_at": at.astimezone(UTC).isoformat()}
-        report.first_rows.append({**shown, "values": reading.values, "problems": reading.problems})
-
-
 def _reject(plan: Plan, row: Row, error: Unreadable, rejects: Rejects | None, report: Report) -> None:
-    report.rejected += 1
-    if len(report.first_rejects) < SHOWN:
-        report.first_rejects.append({"row": row.number, "field": error.field, "reason": error.reason})
+    value = plan.cell(row, error.field)
+    report.reject(row.number, error.field, value, error.reason)
     if rejects:
-        is_odd = row.fault or len(row.cells) > len(plan.columns)
-        text = text_of(list(row.cells) if is_odd else plan.payload(row))
-        rejects.put(row.number, error.field, error.reason, text)
+        rejects.put(row.number, error.field, value, error.reason, _content(plan, row))
+
+
+def _tell_problems(plan: Plan, row: Row, reading: RawReading, rejects: Rejects) -> None:
+    for code, reason in reading.problems.items():
+        header = plan.header_of(code)
+        reason = f"{reason} (what else the row says was taken)"
+        rejects.put(row.number, header, plan.cell(row, header), reason, _content(plan, row))
+
+
+def _content(plan: Plan, row: Row) -> str:
+    is_odd = row.fault or len(row.cells) > len(plan.columns)
+    return text_of(list(row.cells) if is_odd else plan.payload(row))

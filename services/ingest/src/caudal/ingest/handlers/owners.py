@@ -20,6 +20,10 @@ class Owner(msgspec.Struct, frozen=True):
     device: str
     zones: Zones = Zones(("UTC",))
     """Where no point says otherwise it is UTC, as for a point that says nothing."""
+    point: str | None = None
+    """None: no point claims the device."""
+    variables: frozenset[str] = frozenset()
+    """Codes of what the point measures."""
 
 
 class Owners:
@@ -73,5 +77,6 @@ class Owners:
         except Permanent as error:
             raise InvalidInput("point", str(error)) from error
         if point is not None and self._client in (None, point.client):
-            return Owner(point.device, zones_of(point))
+            codes = frozenset(variable.code for variable in point.variables)
+            return Owner(point.device, zones_of(point), point.code, codes)
         return Owner(device) if device is not None and self._client is None else None

@@ -61,10 +61,14 @@ class Table(Protocol):
 
 
 class Rejects(Protocol):
-    """Where rows go that could not be read."""
+    """Where rows and cells go that could not be read."""
 
-    def put(self, number: int, field: str, reason: str, row: str) -> None:
-        """Keep one row, by its number, with the reason."""
+    def put(self, number: int, field: str, value: str, reason: str, row: str) -> None:
+        """Keep one, by the number of its row and the name of its column, with the reason.
+
+        Raises:
+            InvalidInput: it cannot be kept.
+        """
         ...
 
     def close(self) -> str | None:
