@@ -8,7 +8,7 @@ from sqlalchemy import text
 from caudal.common.adapters.sql import open_engine, transaction
 from caudal.common.domain.errors import Permanent
 from caudal.common.settings import SqlSettings
-from caudal.gateway_api import main as gateway_api
+from caudal.gateway_api import commands
 from caudal.processor import main as processor
 
 
@@ -22,7 +22,7 @@ def database_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 async def test_without_tables_a_command_says_how_to_make_them() -> None:
     with pytest.raises(Permanent, match="caudal migrate"):
-        await gateway_api.new_client("a", "A")
+        await commands.new_client("a", "A")
     with pytest.raises(Permanent, match="caudal migrate"):
         await processor.rebuild_store(lambda _point, _rows: None)
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from caudal.common.adapters.sealing import new_key as make_key
 from caudal.common.domain.errors import CaudalError
 from caudal.common.domain.import_maps import map_from
-from caudal.gateway_api import main
+from caudal.gateway_api import commands, main
 from caudal.gateway_api.domain.import_fields import ImportKind
 from caudal.gateway_api.entrypoints.console import imported, noted, reset_told, resets_told, told
 from caudal.gateway_api.entrypoints.errors import field_of
@@ -50,7 +50,7 @@ def rotate_credentials(
         typer.echo(make_key())
         return
     try:
-        typer.echo(f"{asyncio.run(main.rotate_credentials())} credentials sealed with the newest key")
+        typer.echo(f"{asyncio.run(commands.rotate_credentials())} credentials sealed with the newest key")
     except CaudalError as error:
         typer.echo(f"Nothing was changed: {error}", err=True)
         raise typer.Exit(1) from error
@@ -62,13 +62,13 @@ def create_api_key(
     label: Annotated[str, typer.Option(help="What the key is for.")] = "",
 ) -> None:
     """Make an API key for a provider and print it; it cannot be shown again."""
-    typer.echo(asyncio.run(main.new_api_key(provider, label)))
+    typer.echo(asyncio.run(commands.new_api_key(provider, label)))
 
 
 @app.command()
 def rotate_keys() -> None:
     """Sign tokens with a new key from now on; nobody has to log in again."""
-    main.rotate_keys()
+    commands.rotate_keys()
     typer.echo("New tokens are signed with a new key; those that were signed before stay good until they end.")
 
 
@@ -79,7 +79,7 @@ def create_client(
     as_json: AsJson = False,
 ) -> None:
     """Make a client, whose points and users are kept apart from everybody else's."""
-    made = asyncio.run(main.new_client(code, name))
+    made = asyncio.run(commands.new_client(code, name))
     typer.echo(_json(made) if as_json else f"Client {made.code} is there; its users: caudal user create --client …")
 
 
@@ -95,7 +95,7 @@ def create_user(
     as_json: AsJson = False,
 ) -> None:
     """Make a user who can log in."""
-    made = asyncio.run(main.new_user(email, name, role, client, password))
+    made = asyncio.run(commands.new_user(email, name, role, client, password))
     typer.echo(_json(made) if as_json else f"User {made.email} is there as {made.role}.")
 
 
@@ -105,14 +105,14 @@ def reset_password(
     as_json: AsJson = False,
 ) -> None:
     """Print a token with which a user sets a new password, once and within a day; it cannot be shown again."""
-    made = asyncio.run(main.new_reset(email))
+    made = asyncio.run(commands.new_reset(email))
     typer.echo(_json(made) if as_json else reset_told(made))
 
 
 @app.command()
 def list_resets(as_json: AsJson = False) -> None:
     """List who asked for a new password and has not got one yet."""
-    found = asyncio.run(main.waiting_resets())
+    found = asyncio.run(commands.waiting_resets())
     typer.echo(_json(found) if as_json else resets_told(found))
 
 
@@ -129,7 +129,7 @@ def import_rows(
     try:
         said = map_from(msgspec.json.decode(mapping.read_bytes()) if mapping else {})
         how = How(kind=kind, map=said, dry_run=dry_run, all_or_nothing=all_or_nothing)
-        report = asyncio.run(main.import_from(file, how))
+        report = asyncio.run(commands.import_from(file, how))
     except (CaudalError, OSError, msgspec.MsgspecError) as error:
         typer.echo(f"Nothing was done: {error}", err=True)
         raise typer.Exit(NOT_USABLE) from error
@@ -145,7 +145,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the audit log's chain from its first line to its last, the tables and their migrations."""
-    checks = asyncio.run(main.verify(_noted(expect)))
+    checks = asyncio.run(commands.verify(_noted(expect)))
     typer.echo(told(checks, as_json))
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
