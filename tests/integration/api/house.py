@@ -47,6 +47,9 @@ WELL: dict[str, Any] = {
     ],
 }
 
+PATIENCE_S = 60.0
+"""How long a database may take here: what is done when it is slow has tests of its own; a busy machine is none."""
+
 
 async def migrate_all(url: str) -> None:
     """Make the tables of the services that share the database."""
@@ -206,7 +209,7 @@ def reading(at: datetime, *, received: timedelta = timedelta(0), **values: float
 @asynccontextmanager
 async def furnished(url: str, data_dir: Path, bounds: Bounds | None = None, **settings: Any) -> AsyncIterator[ApiHouse]:
     """The API on a database that has its tables."""
-    engine = open_engine(SqlSettings(database_url=url))
+    engine = open_engine(SqlSettings(database_url=url, database_timeout_s=PATIENCE_S))
     clock = FakeClock(NOW)
     bus = AnsweringBus()
     store = MemoryStore(timedelta(days=90), clock)
