@@ -95,10 +95,23 @@ class TestUsers:
         assert answer.status_code == 422
         assert field_of(answer) == next(iter(body))
 
-    async def test_address_is_taken_once_whatever_its_case(self, estate: Estate) -> None:
-        answer = await estate.api.admin.post("/api/users/", json={"email": "CLIENT_USER@a.test", "role": "reader"})
-        assert answer.status_code == 409
-        assert field_of(answer) == "email"
+    @pytest.mark.parametrize("address", ["CLIENT_USER@a.test", " client_user@a.test ", "ｃlient_user@a.test"])
+    async def test_address_is_taken_once_however_it_is_written(self, estate: Estate, address: str) -> None:
+        other = f"/api/users/{estate.ids['client_admin of a']}"
+        for answer in (
+            await estate.api.admin.post("/api/users/", json={"email": address, "role": "reader"}),
+            await estate.api.admin.patch(other, json={"email": address}),
+        ):
+            assert answer.status_code == 409, answer.text
+            assert field_of(answer) == "email"
+
+    async def test_address_that_was_changed_lets_in(self, estate: Estate) -> None:
+        user = await made(estate.api.admin, "/api/users/", email="new@a.test", role="reader", password=PASSWORD)
+        changed = await estate.api.admin.patch(f"/api/users/{user['id']}", json={"email": " José@A.test"})
+        assert changed.json()["email"] == "josé@a.test"
+        # The same letters, as another keyboard composes them.
+        login = {"email": "Jose\u0301@a.test", "password": PASSWORD}
+        assert (await estate.api.client.post("/api/auth/login", json=login)).status_code == 200
 
     async def test_administrator_of_a_client_makes_users_of_it_and_of_no_other(self, estate: Estate) -> None:
         client = estate.as_("client_admin of a")

@@ -16,7 +16,7 @@ from caudal.gateway_api.adapters.tables import clients, owners, points, provider
 from caudal.gateway_api.domain.imports import Ground
 from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.domain.records import OWNERS, USERS
-from caudal.gateway_api.domain.tenancy import Owner
+from caudal.gateway_api.domain.tenancy import Owner, normal_email
 from caudal.gateway_api.ports.imports import Subjects
 
 AT_ONCE = 500
@@ -40,7 +40,7 @@ class SqlGrounds:
             devices=taken,
             clients={row["code"] for row in await ask(self._engine, sa.select(clients.c.code))},
             providers=await self._providers(),
-            users=await self._users(scope, [address.strip().lower() for address in subjects.users]),
+            users=await self._users(scope, [normal_email(address) for address in subjects.users]),
             owners=await self._owners(scope, subjects.points) if subjects.users else {},
         )
 

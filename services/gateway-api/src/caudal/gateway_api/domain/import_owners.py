@@ -12,7 +12,7 @@ from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.import_rows import Given
 from caudal.gateway_api.domain.imports import Ground, Outcome, Step
 from caudal.gateway_api.domain.permissions import Permission
-from caudal.gateway_api.domain.tenancy import Owner, OwnerKind, checked_owner, joined_id
+from caudal.gateway_api.domain.tenancy import Owner, OwnerKind, checked_owner, joined_id, normal_email
 
 
 class _Said(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,7 +57,7 @@ class OwnerPlanner:
 
     def _after(self, row: Given) -> Owner:
         said = _said(row)
-        user, client = self._ground.users.get(said.user.strip().lower(), ("", None))
+        user, client = self._ground.users.get(normal_email(said.user), ("", None))
         if not user:
             raise InvalidInput("user", f"there is no user {said.user[:80]!r}")
         point = self._ground.points.get(said.point)

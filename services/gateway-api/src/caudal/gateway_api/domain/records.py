@@ -40,7 +40,7 @@ class Kind(Generic[T]):
     """The field that names one."""
     shape: ListShape
     checked: Callable[[T], T]
-    """Refuses what may not be kept, whatever else is there."""
+    """The record as it is kept; refuses what may not be, whatever else is there."""
 
     def key_of(self, record: T) -> str:
         """What names `record`."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from enum import StrEnum
 
@@ -68,7 +69,7 @@ class Account:
 
     id: str
     email: str
-    """Lower case; unique."""
+    """As `normal_email` spells it; unique."""
     name: str = ""
     role: str
     """Code of a role."""
@@ -138,8 +139,14 @@ def checked_client(client: Client) -> Client:
     return client
 
 
+def normal_email(email: str) -> str:
+    """The one spelling of an address: case, and letters that can be written in several ways, tell no two apart."""
+    return unicodedata.normalize("NFKC", email).strip().lower()
+
+
 def checked_account(account: Account) -> Account:
-    """`account`, if it may be kept; raises as `checked_client`."""
+    """`account` as it may be kept, with the one spelling of its address; raises as `checked_client`."""
+    account = replace(account, email=normal_email(account.email))
     if len(account.email) > 254 or not _email.match(account.email) or not account.email.isprintable():
         raise InvalidInput("email", "is not an address such as ana@example.com")
     refuse_unprintable(account.email, "email")

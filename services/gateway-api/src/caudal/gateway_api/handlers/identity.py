@@ -11,6 +11,7 @@ from caudal.gateway_api.domain.audit import Act, act_of
 from caudal.gateway_api.domain.errors import Unauthorized
 from caudal.gateway_api.domain.permissions import ADMIN, NOWHERE, Caller, Known, Origin, User
 from caudal.gateway_api.domain.sessions import Family, Session, Verdict, judged
+from caudal.gateway_api.domain.tenancy import normal_email
 from caudal.gateway_api.ports import (
     ApiKeys,
     CatalogStore,
@@ -187,11 +188,6 @@ async def ensure_admin(identity: Identity, email: str, password: str | None) -> 
     user = User(id=uuid4().hex, email=normal_email(email), role=ADMIN)
     added = await identity.users.add_first(user, await identity.passwords.hashed(chosen))
     return chosen if added and password is None else None
-
-
-def normal_email(email: str) -> str:
-    """The one spelling under which an address is kept."""
-    return email.strip().lower()
 
 
 def new_secret() -> str:

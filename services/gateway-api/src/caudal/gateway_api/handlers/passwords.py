@@ -9,7 +9,8 @@ from caudal.gateway_api.domain.audit import Act, act_of
 from caudal.gateway_api.domain.errors import Conflict, Forbidden
 from caudal.gateway_api.domain.permissions import Caller, Origin, User
 from caudal.gateway_api.domain.sessions import Reset, checked_password
-from caudal.gateway_api.handlers.identity import NOBODY, Identity, digest_of, new_secret, normal_email
+from caudal.gateway_api.domain.tenancy import normal_email
+from caudal.gateway_api.handlers.identity import NOBODY, Identity, digest_of, new_secret
 from caudal.gateway_api.ports import IdentityWork
 
 RESET_AGE = timedelta(days=1)

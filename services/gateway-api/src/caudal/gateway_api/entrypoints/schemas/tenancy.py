@@ -20,6 +20,7 @@ from caudal.gateway_api.domain.tenancy import (
     OwnerKind,
     Preference,
     joined_id,
+    normal_email,
 )
 from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Text, Yes, validated
 
@@ -76,7 +77,7 @@ class UserBody(Body):
         """The user that this body describes, of `client` if it names none."""
         return Account(
             id=uuid4().hex,
-            email=self.email.strip().lower(),
+            email=normal_email(self.email),
             name=self.name,
             role=self.role,
             client=self.client if self.client is not None else client,
