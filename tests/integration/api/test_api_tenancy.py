@@ -65,7 +65,16 @@ class TestClients:
     async def test_client_with_anything_left_stays(self, estate: Estate) -> None:
         answer = await estate.api.admin.delete("/api/clients/a")
         assert answer.status_code == 409
-        assert "still belong" in answer.json()["error"]["message"]
+        reason = "users (2), points (1) still belong to this client"
+        assert answer.json()["error"]["message"].startswith(reason)
+
+    async def test_client_whose_things_were_all_removed_goes(self, api: ApiHouse) -> None:
+        await made(api.admin, "/api/clients/", code="a")
+        key = await made(api.admin, "/api/api-keys/", client="a", permissions=["points:read"])
+        answer = await api.admin.delete("/api/clients/a")
+        assert answer.json()["error"]["message"].startswith("api keys (1) still belong")
+        assert (await api.admin.delete(f"/api/api-keys/{key['id']}")).status_code == 204
+        assert (await api.admin.delete("/api/clients/a")).status_code == 204
 
     async def test_nobody_of_a_client_that_is_switched_off_comes_in(self, estate: Estate) -> None:
         client = estate.as_("client_user of a")
@@ -175,6 +184,21 @@ class TestUsers:
         assert (await estate.api.admin.get("/api/users/owners/")).json()["total"] == 0
         kept = (await estate.api.admin.get("/api/users/notifications/")).json()["items"]
         assert [each["point"] for each in kept] == [None]
+
+    @pytest.mark.parametrize("ended_by", ["user moves", "user goes", "point moves", "point goes"])
+    async def test_what_a_user_had_at_a_point_ends_with_a_line_in_the_log(self, estate: Estate, ended_by: str) -> None:
+        user, admin = estate.ids["client_user of a"], estate.api.admin
+        owner = await made(admin, "/api/users/owners/", user=user, point="well-a", kind="PRIMARY")
+        told = {"user": user, "point": "well-a", "types": ["OFFLINE"], "channels": ["EMAIL"]}
+        kept = await made(admin, "/api/users/notifications/", **told)
+        path = f"/api/users/{user}" if ended_by.startswith("user") else "/api/points/well-a"
+        moves = ended_by.endswith("moves")
+        answer = await (admin.patch(path, json={"client": "b"}) if moves else admin.delete(path))
+        assert answer.is_success, answer.text
+        lines = (await estate.as_("client_admin of a").get("/api/audit/?action=delete&point=well-a")).json()["items"]
+        ended = {line["key"]: (line["before"], line["client"]) for line in lines if line["kind"] != "point"}
+        assert ended == {owner["id"]: (owner, "a"), kept["id"]: (kept, "a")}
+        assert ("delete", owner["id"]) not in await seen_by(estate, "client_admin of b")
 
     async def test_log_of_a_move_is_the_staffs_and_all_else_the_clients_own(self, estate: Estate) -> None:
         user = estate.ids["client_user of a"]

@@ -1,6 +1,6 @@
 """One transaction on the catalog: the only code that writes points, variables and providers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,14 +26,13 @@ from caudal.gateway_api.adapters.sql_catalog_rows import (
     variable_row,
     whole,
 )
+from caudal.gateway_api.adapters.sql_ties import untie
 from caudal.gateway_api.adapters.tables import (
     api_keys,
     audit_log,
     clients,
     credentials,
-    notification_preferences,
     outbox,
-    owners,
     point_versions,
     points,
     providers,
@@ -42,6 +41,7 @@ from caudal.gateway_api.adapters.tables import (
 )
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.permissions import Scope
+from caudal.gateway_api.domain.tenancy import Tie
 
 
 class SqlCatalogEdit:
@@ -99,9 +99,11 @@ class SqlCatalogEdit:
         own = sa.delete(credentials).where(credentials.c.owner_kind == owner_kind, credentials.c.owner == owner)
         await self._connection.execute(own)
 
-    async def remove_point(self, code: str) -> None:
+    async def remove_point(self, code: str) -> Sequence[Tie]:
+        ties = await untie(self._connection, lambda table: table.c.point == code)
         await self._forget_credentials("point", code)
         await self._connection.execute(sa.delete(points).where(points.c.code == code))
+        return ties
 
     async def add_provider(self, provider: Provider, at: datetime) -> None:
         await self._check_client(provider.client)
@@ -141,11 +143,9 @@ class SqlCatalogEdit:
         row = {"topic": message.topic, "payload": message.payload, "retain": message.retain, "created_at": at}
         await self._connection.execute(sa.insert(outbox).values(row))
 
-    async def forget_foreign(self, point: str, client: str | None) -> None:
+    async def forget_foreign(self, point: str, client: str | None) -> Sequence[Tie]:
         foreign = sa.select(users.c.id).where(users.c.client.is_not(None), users.c.client.is_distinct_from(client))
-        for table in (owners, notification_preferences):
-            gone = sa.delete(table).where(table.c.point == point, table.c.user.in_(foreign))
-            await self._connection.execute(gone)
+        return await untie(self._connection, lambda table: sa.and_(table.c.point == point, table.c.user.in_(foreign)))
 
     async def _check_belongings(self, point: Point) -> None:
         """Its client and its provider are there, and the provider is shared or that client's."""

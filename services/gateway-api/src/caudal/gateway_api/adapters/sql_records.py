@@ -1,6 +1,6 @@
 """Clients, users, owners, notification preferences and dynamic schemas in SQL: one row each, kept in one way."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
@@ -21,12 +21,15 @@ from caudal.gateway_api.adapters.sql_identity import permissions_of
 from caudal.gateway_api.adapters.sql_listing import SqlList
 from caudal.gateway_api.adapters.sql_scope import SCOPES, points_of
 from caudal.gateway_api.adapters.sql_sessions import SqlSessions
+from caudal.gateway_api.adapters.sql_ties import untie
 from caudal.gateway_api.adapters.tables import (
+    api_keys,
     clients,
     notification_preferences,
     outbox,
     owners,
     points,
+    providers,
     roles,
     schemas,
     users,
@@ -35,6 +38,7 @@ from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import ADMIN, Permission, Scope
 from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, SCHEMAS, USERS, Kind
+from caudal.gateway_api.domain.tenancy import Tie
 from caudal.gateway_api.ports import RecordsEdit
 
 T = TypeVar("T")
@@ -61,6 +65,9 @@ _PLACES: Mapping[str, _Place] = {
     ),
 }
 
+
+_BELONGINGS = (users, points, providers, schemas, api_keys)
+"""Tables of what belongs to a client."""
 
 _ADMINS_LOCK = sa.text("select pg_advisory_xact_lock(hashtext('caudal administrators'))")
 
@@ -120,12 +127,24 @@ class _SqlRecordsEdit:
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else (row.client,)
 
-    async def forget_foreign(self, user: str, client: str | None) -> None:
+    async def belongings(self, client: str) -> Mapping[str, int]:
+        revoked = sa.and_(api_keys.c.client == client, api_keys.c.revoked_at.is_not(None))
+        await self._connection.execute(sa.delete(api_keys).where(revoked))
+        counts = [
+            sa.select(sa.func.count()).where(table.c.client == client).scalar_subquery().label(table.name)
+            for table in _BELONGINGS
+        ]
+        [row] = (await self._connection.execute(sa.select(*counts))).mappings()
+        return {name.replace("_", " "): count for name, count in row.items()}
+
+    async def forget_foreign(self, user: str, client: str | None) -> Sequence[Tie]:
         if client is None:
-            return
-        for table in (owners, notification_preferences):
-            foreign = table.c.point.not_in(points_of(Scope(client)))
-            await self._connection.execute(sa.delete(table).where(table.c.user == user, foreign))
+            return ()
+        own = points_of(Scope(client))
+        return await untie(self._connection, lambda table: sa.and_(table.c.user == user, table.c.point.not_in(own)))
+
+    async def forget_ties(self, user: str) -> Sequence[Tie]:
+        return await untie(self._connection, lambda table: table.c.user == user)
 
     async def end_sessions(self, user: str, at: datetime, because: str) -> None:
         await SqlSessions(self._connection).end_all(user, at, because)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.tenancy import Tie
 
 FIRST = "0" * 64
 """What the first line has in the place of the hash before it."""
@@ -91,6 +92,12 @@ def act_of(
         address=caller.origin.address,
         request=caller.origin.request,
     )
+
+
+def end_of(tie: Tie, caller: Caller, at: datetime) -> Act:
+    """The end of what went along with something else that `caller` did away with."""
+    what = tie.what
+    return act_of(caller, at, "delete", tie.kind, what.id, what, client=tie.client, point=what.point)
 
 
 def _plain(state: object) -> dict[str, Any] | None:

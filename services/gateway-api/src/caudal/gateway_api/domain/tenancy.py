@@ -117,6 +117,17 @@ class Preference:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """What tied a user to a point, and went with the one or the other."""
+
+    kind: str
+    """As the audit log calls it."""
+    what: Owner | Preference
+    client: str | None
+    """Whose it was: an owner follows the point, a preference the user."""
+
+
 OWNER_PERMISSIONS = frozenset(
     {Permission.POINTS_READ, Permission.POINTS_WRITE, Permission.TELEMETRY_READ, Permission.TELEMETRY_WRITE}
 )

@@ -1,6 +1,6 @@
 """Changing points and providers: each change is recorded, and told to others, in the transaction that makes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,10 +13,11 @@ from caudal.common.bus.topics import TELEMETRY_CONFIG
 from caudal.common.domain.catalog import Point, Provider, Variable
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Clock, Outgoing
-from caudal.gateway_api.domain.audit import act_of
+from caudal.gateway_api.domain.audit import act_of, end_of
 from caudal.gateway_api.domain.catalog_rules import checked_point, checked_provider
 from caudal.gateway_api.domain.errors import Conflict, Forbidden
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.tenancy import Tie
 from caudal.gateway_api.domain.timeline import Past, PointVersion, changed_from, past_that_differs
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.handlers.outbox import OutboxRelay
@@ -104,11 +105,12 @@ async def change_point(
         before = await edit.point(code)
         expected.check(replace(before, earlier=()))
         after = changed_from(before, start, lambda version: checked_point(_placed(caller, change(version))))
+        # Before the point moves: whose they were is still to be seen.
+        ties = await edit.forget_foreign(code, after.client) if before.client != after.client else ()
         await edit.put_point(after, desk.clock.now())
         await _check_source(edit, caller, before, after)
         await _check_claim(edit, caller, before, after)
-        if before.client != after.client:
-            await edit.forget_foreign(code, after.client)
+        _record_ties(desk, edit, caller, ties)
         record(desk, edit, caller, "change", after, before, after)
         await _keep_secrets(desk, edit, caller, after, secrets)
         if before.device != after.device:
@@ -127,7 +129,7 @@ async def delete_point(desk: CatalogDesk, caller: Caller, code: str, expected: E
     async with desk.store.edit(caller.scope) as edit:
         point = await edit.point(code)
         expected.check(replace(point, earlier=()))
-        await edit.remove_point(code)
+        _record_ties(desk, edit, caller, await edit.remove_point(code))
         record(desk, edit, caller, "delete", point, point, None)
         await tell(desk, edit, point.device, None)
     await desk.relay.deliver_soon()
@@ -289,6 +291,11 @@ def record(
     client = None if moved else of.client
     states = (_recorded(before), _recorded(after))
     edit.audit.record(act_of(caller, desk.clock.now(), action, kind, key, *states, client=client, point=point))
+
+
+def _record_ties(desk: CatalogDesk, edit: CatalogEdit, caller: Caller, ties: Sequence[Tie]) -> None:
+    for tie in ties:
+        edit.audit.record(end_of(tie, caller, desk.clock.now()))
 
 
 def _recorded(state: Point | Provider | Part | None) -> Part | Provider | dict[str, Any] | None:

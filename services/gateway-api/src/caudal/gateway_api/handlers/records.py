@@ -1,15 +1,15 @@
 """Keeping what is one row each: judged, within the caller's scope, and recorded in the transaction that makes it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Clock
-from caudal.gateway_api.domain.audit import act_of
+from caudal.gateway_api.domain.audit import act_of, end_of
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.records import USERS, Kind
-from caudal.gateway_api.domain.tenancy import Client, Owner, Preference
+from caudal.gateway_api.domain.tenancy import Account, Client, Owner, Preference, Tie
 from caudal.gateway_api.domain.versions import ANY, Expected
 from caudal.gateway_api.ports import Passwords, Records, RecordsEdit
 
@@ -78,6 +78,7 @@ async def change(
         expected.check(before)
         after = kind.checked(changed(before))
         await rule(edit, caller, before, after)
+        await _loosen(desk, edit, caller, before, after)
         await edit.put(kind, after, **hidden)
         await _record(desk, edit, caller, "change", kind, before, after)
     return after
@@ -96,8 +97,20 @@ async def delete(
         before = await edit.one(kind, key)
         expected.check(before)
         await rule(edit, caller, before, None)
+        await _loosen(desk, edit, caller, before, None)
         await edit.remove(kind, key)
         await _record(desk, edit, caller, "delete", kind, before, None)
+
+
+async def _loosen(desk: RecordsDesk, edit: RecordsEdit, caller: Caller, before: object, after: object) -> None:
+    """Take away what ties a user to points that the user leaves, by moving or for good."""
+    ties: Sequence[Tie] = ()
+    if isinstance(before, Account) and not isinstance(after, Account):
+        ties = await edit.forget_ties(before.id)
+    elif isinstance(before, Account) and isinstance(after, Account) and before.client != after.client:
+        ties = await edit.forget_foreign(before.id, after.client)
+    for tie in ties:
+        edit.audit.record(end_of(tie, caller, desk.clock.now()))
 
 
 async def _record(

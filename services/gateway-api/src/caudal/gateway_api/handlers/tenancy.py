@@ -8,8 +8,16 @@ from caudal.gateway_api.domain.tenancy import Account, Client, Owner, Preference
 from caudal.gateway_api.ports import RecordsEdit
 
 
-async def client_rule(_edit: RecordsEdit, _caller: Caller, _before: Client | None, _after: Client | None) -> None:
-    """Nothing beyond what the tables promise: a client goes only when nothing is left of it."""
+async def client_rule(edit: RecordsEdit, _caller: Caller, before: Client | None, after: Client | None) -> None:
+    """A client goes only when nothing is left of it.
+
+    Raises:
+        Conflict: something is; the error says what.
+    """
+    if before is not None and after is None:
+        left = [f"{name} ({count})" for name, count in (await edit.belongings(before.code)).items() if count]
+        if left:
+            raise Conflict(f"{', '.join(left)} still belong to this client: remove them or give them to another one")
 
 
 async def account_rule(edit: RecordsEdit, caller: Caller, before: Account | None, after: Account | None) -> None:
@@ -27,8 +35,6 @@ async def account_rule(edit: RecordsEdit, caller: Caller, before: Account | None
         raise Conflict("this is the last administrator: make another one first", "role")
     if before is None or after is None:
         return
-    if before.client != after.client:
-        await edit.forget_foreign(user=after.id, client=after.client)
     if before.active and not after.active:
         # Or they would go on when the user is switched on again.
         await edit.end_sessions(after.id, after.updated_at, "switched_off")

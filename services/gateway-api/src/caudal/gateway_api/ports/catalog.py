@@ -11,6 +11,7 @@ from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Scope
 from caudal.gateway_api.domain.silence import Standing
+from caudal.gateway_api.domain.tenancy import Tie
 from caudal.gateway_api.domain.versions import Kept
 from caudal.gateway_api.ports.identity import Audit
 
@@ -73,12 +74,12 @@ class CatalogEdit(Protocol):
         """
         ...
 
-    async def forget_foreign(self, point: str, client: str | None) -> None:
-        """Remove owners and notifications of users of other clients than `client`; staff's stay."""
+    async def forget_foreign(self, point: str, client: str | None) -> Sequence[Tie]:
+        """Remove owners and notifications of users of other clients than `client`; staff's stay. What was removed."""
         ...
 
-    async def remove_point(self, code: str) -> None:
-        """Remove a point and its variables; its readings stay."""
+    async def remove_point(self, code: str) -> Sequence[Tie]:
+        """Remove a point and its variables; its readings stay. The owners and notifications that went with it."""
         ...
 
     async def add_provider(self, provider: Provider, at: datetime) -> None:

@@ -1,5 +1,6 @@
 """What is one row each: clients, users, owners, notification preferences."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -8,6 +9,7 @@ from caudal.common.ports import Outgoing
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import Permission, Scope
 from caudal.gateway_api.domain.records import GroupRecord, Kind
+from caudal.gateway_api.domain.tenancy import Tie
 from caudal.gateway_api.ports.identity import Audit
 
 T = TypeVar("T")
@@ -65,8 +67,16 @@ class RecordsEdit(Protocol):
         """How many active administrators there are beside this user, held against other editors."""
         ...
 
-    async def forget_foreign(self, user: str, client: str | None) -> None:
-        """Remove what ties a user to points that are not of `client`; None: staff may be tied to any."""
+    async def belongings(self, client: str) -> Mapping[str, int]:
+        """How many of what a client has. Keys that were revoked don't count and are forgotten."""
+        ...
+
+    async def forget_foreign(self, user: str, client: str | None) -> Sequence[Tie]:
+        """Remove what ties a user to points that are not of `client`; None: staff may be tied to any. What it was."""
+        ...
+
+    async def forget_ties(self, user: str) -> Sequence[Tie]:
+        """Remove all that a user owns and wants to be told. What it was."""
         ...
 
     async def end_sessions(self, user: str, at: datetime, because: str) -> None:

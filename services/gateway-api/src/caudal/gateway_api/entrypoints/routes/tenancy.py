@@ -76,7 +76,7 @@ async def patch_client(door: TheDoor, caller: ClientEditor, code: Id, expected: 
 
 @clients.delete("/api/clients/{code}", status_code=204)
 async def remove_client(door: TheDoor, caller: ClientEditor, code: Id, expected: IfMatch) -> Response:
-    """Delete a client; not while users, points, providers or keys belong to it."""
+    """Delete a client; not while users, points, providers, schemas or keys belong to it."""
     return await _clients.removed(door, caller, code, expected)
 
 
