@@ -55,6 +55,7 @@ THINGS = {
     "user": "user",
     "owner": "owner",
     "preference": "preference",
+    "/api/api-keys/ key": "api key",
     "/api/providers/ code": "provider",
     "/api/clients/ code": "client",
     "/api/variables/ code": "variable",
@@ -168,6 +169,7 @@ async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
     key = await _made(api.admin, f"/api/providers/{names['provider']}/keys/", label=client)
     point = WELL | {"code": names["well"], "device": names["device"], "name": client, "client": client}
     await _made(api.admin, "/api/points/", **(point | {"provider": names["provider"]}))
+    program = await _made(api.admin, "/api/api-keys/", label=client, client=client, permissions=["points:read"])
     owner = await _made(api.admin, "/api/users/owners/", user=user, point=names["well"], kind="PRIMARY")
     told = {"types": ["OFFLINE"], "channels": ["SMS"]}
     preference = await _made(api.admin, "/api/users/notifications/", user=user, point=names["well"], **told)
@@ -188,6 +190,7 @@ async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
         "client": client,
         "variable": "total",
         "key": key["id"],
+        "api key": program["id"],
         "user": user,
         "owner": owner["id"],
         "preference": preference["id"],
@@ -366,6 +369,7 @@ async def _snapshot(world: World) -> dict[str, Any]:
         f"/api/points/{own['well']}/journal/",
         f"/api/providers/{own['provider']}",
         f"/api/providers/{own['provider']}/keys/",
+        f"/api/api-keys/{own['api key']}",
         f"/api/clients/{MARK}",
         f"/api/users/?client={MARK}",
         f"/api/users/owners/?point={own['well']}",

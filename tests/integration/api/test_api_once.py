@@ -15,10 +15,6 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
     for method, operation in item.items()
 }
 KEY = {"Idempotency-Key": "order 1"}
-NOT_CHANGED_BY_VERSION = {
-    ("delete", "/api/providers/{code}/keys/{key}"): "a key is never changed, so it has one version",
-    ("delete", "/api/api-keys/{key}"): "likewise",
-}
 
 
 def headers_of(operation: dict[str, Any]) -> set[str]:
@@ -35,7 +31,8 @@ def test_every_post_but_those_about_a_session_takes_an_idempotency_key() -> None
 def test_every_change_takes_if_match() -> None:
     changing = {name: each for name, each in OPERATIONS.items() if name[0] in ("patch", "put", "delete")}
     without = [name for name, each in changing.items() if "if-match" not in headers_of(each)]
-    assert sorted(without) == sorted(NOT_CHANGED_BY_VERSION)
+    assert len(changing) > 20
+    assert without == []
 
 
 class TestIdempotencyKey:

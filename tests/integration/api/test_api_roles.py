@@ -124,7 +124,9 @@ class TestApiKeys:
         for client, status in ((api.client, 401), (api.reader, 403)):
             assert (await client.get("/api/api-keys/")).status_code == status
             assert (await client.post("/api/api-keys/", json=self.BODY)).status_code == status
-            assert (await client.delete("/api/api-keys/k")).status_code == status
+            for method in ("get", "patch", "delete"):
+                more = {"json": {}} if method == "patch" else {}
+                assert (await client.request(method, "/api/api-keys/k", **more)).status_code == status
 
     async def test_key_may_what_it_was_made_for_and_no_more(self, api: ApiHouse) -> None:
         key = (await self.make(api.admin))["key"]
@@ -175,6 +177,83 @@ class TestApiKeys:
         async with api.engine.begin() as connection:
             await connection.exec_driver_sql("update clients set active = false where code = 'andes'")
         assert (await api.with_key(made["key"]).get("/api/points/")).status_code == 401
+
+    async def test_key_is_shown_and_using_it_is_no_change_of_it(self, api: ApiHouse) -> None:
+        made = await api.admin.post("/api/api-keys/", json=self.BODY)
+        path = f"/api/api-keys/{made.json()['id']}"
+        shown = await api.admin.get(path)
+        assert shown.json() | {"key": made.json()["key"]} == made.json()
+        await api.with_key(made.json()["key"]).get("/api/points/")
+        used = await api.admin.get(path)
+        assert used.json()["last_used_at"] == "2026-03-02T10:00:00Z"
+        assert used.headers["etag"] == shown.headers["etag"] == made.headers["etag"]
+
+    async def test_name_and_end_change_and_less_is_allowed_at_once(self, api: ApiHouse) -> None:
+        made = await self.make(api.admin, permissions=["points:read", "telemetry:read"])
+        path, program = f"/api/api-keys/{made['id']}", api.with_key(made["key"])
+        ends_at = "2026-03-02T11:00:00Z"
+        change = {"label": "night", "permissions": ["telemetry:read"], "expires_at": ends_at}
+        changed = await api.admin.patch(path, json=change)
+        assert changed.json() == {name: made[name] for name in made if name != "key"} | change
+        assert (await program.get("/api/points/")).status_code == 403
+        assert (await program.get("/api/telemetry/raw/")).status_code == 200
+        api.clock.advance(hours=1)
+        assert (await program.get("/api/telemetry/raw/")).status_code == 401
+        assert (await api.admin.patch(path, json={"expires_at": None})).json()["expires_at"] is None
+        assert (await program.get("/api/telemetry/raw/")).status_code == 200
+        first, second = (await api.admin.get("/api/audit/", params={"action": "change", "order": "number"})).json()[
+            "items"
+        ]
+        assert (first["before"]["label"], first["after"]["label"]) == ("SCADA", "night")
+        assert (second["before"]["expires_at"], second["after"]["expires_at"]) == (ends_at, None)
+
+    async def test_key_that_somebody_else_changed_is_not_overwritten(self, api: ApiHouse) -> None:
+        made = await self.make(api.admin)
+        path = f"/api/api-keys/{made['id']}"
+        seen = {"If-Match": (await api.admin.get(path)).headers["etag"]}
+        assert (await api.admin.patch(path, json={"label": "day"}, headers=seen)).status_code == 200
+        assert (await api.admin.patch(path, json={"label": "night"}, headers=seen)).status_code == 412
+        assert (await api.admin.delete(path, headers=seen)).status_code == 412
+        fresh = {"If-Match": (await api.admin.get(path)).headers["etag"]}
+        assert (await api.admin.delete(path, headers=fresh)).status_code == 204
+        for answer in (await api.admin.get(path), await api.admin.patch(path, json={"label": "day"})):
+            assert answer.status_code == 404
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"permissions": ["points:read", "points:write"]}, "permissions"),
+            ({"permissions": []}, "permissions"),
+            ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+            ({"expires_at": "tomorrow"}, "expires_at"),
+            ({"label": "x" * 300}, "label"),
+            ({"client": "andes"}, "client"),
+        ],
+    )
+    async def test_key_is_never_given_more_and_never_ends_in_the_past(
+        self, api: ApiHouse, change: dict[str, Any], field: str
+    ) -> None:
+        made = await self.make(api.admin)
+        answer = await api.admin.patch(f"/api/api-keys/{made['id']}", json=change)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["error"]["fields"][0]["field"] == field
+        assert await api.rows("select action from audit_log where kind = 'api_key'") == [("create",)]
+
+    async def test_only_who_could_make_a_key_lets_it_live_longer(self, api: ApiHouse) -> None:
+        andes, costa = await tenant(api, "andes"), await tenant(api, "costa")
+        ends_at, later = "2026-03-02T11:00:00Z", "2026-03-02T12:00:00Z"
+        own = await self.make(api.admin, client="andes", permissions=["providers:write"], expires_at=ends_at)
+        device = {"device": "meter-1", "permissions": ["telemetry:push"]}
+        pushing = await self.make(api.admin, client="andes", expires_at=ends_at, **device)
+        for key in (own, pushing):
+            path = f"/api/api-keys/{key['id']}"
+            for longer in (later, None):
+                assert (await andes.patch(path, json={"expires_at": longer})).status_code == 403
+            for less in ({"label": "x"}, {"expires_at": "2026-03-02T10:30:00Z"}):
+                assert (await andes.patch(path, json=less)).status_code == 200
+            assert (await api.admin.patch(path, json={"expires_at": later})).status_code == 200
+            for answer in (await costa.get(path), await costa.patch(path, json={"label": "x"})):
+                assert answer.status_code == 404
 
     async def test_secret_is_kept_nowhere_and_repetitions_do_not_tell_it(self, api: ApiHouse) -> None:
         headers = {"Idempotency-Key": "once"}

@@ -63,6 +63,10 @@ class SqlApiKeys:
         async with transaction(self._engine) as connection:
             await connection.execute(sa.update(api_keys).where(api_keys.c.id == key, earlier).values(last_used_at=at))
 
+    async def one(self, key: str, scope: Scope) -> ApiKey | None:
+        row = await ask_one(self._engine, _keys(scope).where(api_keys.c.id == key))
+        return _key_of(row) if row else None
+
     async def of_provider(self, provider: str) -> list[ApiKey]:
         query = _unrevoked.where(api_keys.c.provider == provider).order_by(api_keys.c.created_at, api_keys.c.id)
         return [_key_of(row) for row in await ask(self._engine, query)]
@@ -82,8 +86,7 @@ class SqlKeyRack:
         await self._check_there("client", clients, key.client)
         await self._check_there("provider", providers, key.provider)
         row = {name: getattr(key, name) for name in (*_PLAIN, *_WHEN)}
-        words = msgspec.json.encode(sorted(key.permissions)).decode()
-        await self._connection.execute(sa.insert(api_keys).values(**row, permissions=words, digest=digest))
+        await self._connection.execute(sa.insert(api_keys).values(**row, permissions=_words(key), digest=digest))
 
     async def one(self, key: str) -> ApiKey | None:
         query = _unrevoked.where(api_keys.c.id == key).with_for_update()
@@ -95,8 +98,16 @@ class SqlKeyRack:
         if code is not None and (await self._connection.execute(query)).one_or_none() is None:
             raise InvalidInput(field, f"there is no {field} {code!r}")
 
+    async def put(self, key: ApiKey) -> None:
+        row = {"label": key.label, "permissions": _words(key), "expires_at": key.expires_at}
+        await self._connection.execute(sa.update(api_keys).where(api_keys.c.id == key.id).values(row))
+
     async def revoke(self, key: str, at: datetime) -> None:
         await self._connection.execute(sa.update(api_keys).where(api_keys.c.id == key).values(revoked_at=at))
+
+
+def _words(key: ApiKey) -> str:
+    return msgspec.json.encode(sorted(key.permissions)).decode()
 
 
 def _key_of(row: Mapping[Any, Any]) -> ApiKey:

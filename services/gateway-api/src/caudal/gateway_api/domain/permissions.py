@@ -1,7 +1,7 @@
 """Who somebody is and what they may do: roles are rows, made of these words."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeGuard
@@ -206,6 +206,11 @@ class ApiKey:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     """To the minute."""
+
+    @property
+    def but_for_its_use(self) -> "ApiKey":
+        """The key as people made it: that it was used is no change that anybody could overwrite."""
+        return replace(self, last_used_at=None)
 
     @property
     def caller(self) -> Caller:

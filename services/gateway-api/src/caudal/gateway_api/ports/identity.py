@@ -123,6 +123,10 @@ class ApiKeys(Protocol):
         """Write down that the key of this id was used; at most once a minute, and never an earlier use."""
         ...
 
+    async def one(self, key: str, scope: Scope) -> ApiKey | None:
+        """The key of this id, unless it was revoked."""
+        ...
+
     async def of_provider(self, provider: str) -> list[ApiKey]:
         """Keys that were not revoked, oldest first."""
         ...
@@ -233,6 +237,10 @@ class KeyRack(Protocol):
 
     async def one(self, key: str) -> ApiKey | None:
         """The key of this id, unless it was revoked, held against others."""
+        ...
+
+    async def put(self, key: ApiKey) -> None:
+        """Put what a key is called, what it may and when it ends in the place of what they were."""
         ...
 
     async def revoke(self, key: str, at: datetime) -> None:

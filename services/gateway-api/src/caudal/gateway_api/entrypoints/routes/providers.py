@@ -13,7 +13,8 @@ from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
-from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyAnswer, key_answer, new_key_answer
+from caudal.gateway_api.entrypoints.routes.api_keys import shown_once
+from caudal.gateway_api.entrypoints.schemas.auth import ApiKeyAnswer, NewApiKeyAnswer, key_answer
 from caudal.gateway_api.entrypoints.schemas.catalog import told
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
 from caudal.gateway_api.entrypoints.schemas.providers import (
@@ -88,15 +89,15 @@ async def add_key(
 
     async def make() -> Response:
         key, secret = await create_provider_key(door.identity, caller, code, body.label if body else "")
-        return answer(new_key_answer(key, secret), 201, headers={"Cache-Control": "no-store"})
+        return shown_once(key, secret)
 
     return await create(make, secret="key")
 
 
 @providers.delete("/api/providers/{code}/keys/{key}", status_code=204)
-async def remove_key(door: TheDoor, caller: ProviderAdmin, code: Id, key: Id) -> Response:
+async def remove_key(door: TheDoor, caller: ProviderAdmin, code: Id, key: Id, expected: IfMatch) -> Response:
     """Make a key useless from now on."""
-    await revoke_key(door.identity, caller, key, provider=code)
+    await revoke_key(door.identity, caller, key, code, expected)
     return Response(status_code=204)
 
 

@@ -140,6 +140,27 @@ class ApiKeyBody(Body):
     """Left out: it works until it is revoked."""
 
 
+class ApiKeyPatch(Body):
+    """What changes in an API key; what is left out stays."""
+
+    model_config = _example(label="SCADA of the plant, night", expires_at="2026-06-30T00:00:00Z")
+
+    label: Text | None = None
+    permissions: Annotated[list[Permission], Field(min_length=1, max_length=100)] | None = None
+    """All that it may do from now on; nothing that it may not do already."""
+    expires_at: Instant | None = None
+    """null: it works until it is revoked."""
+
+    def applied(self, key: ApiKey) -> ApiKey:
+        """`key` with these changes."""
+        return replace(
+            key,
+            label=key.label if self.label is None else self.label,
+            permissions=key.permissions if self.permissions is None else frozenset(self.permissions),
+            expires_at=self.expires_at if "expires_at" in self.model_fields_set else key.expires_at,
+        )
+
+
 @dataclass(frozen=True)
 class RoleAnswer:
     """What users can be."""
