@@ -91,7 +91,7 @@ class TestPoints:
             "code,device,latitude,longitude,type,status\n"
             "a,m-a,95,0,WELL,\n"
             "b,m-b,north,0,WELL,\n"
-            "c,m-c,,,WELL,OFFLINE\n"
+            "c,m-c,,,WELL,GONE\n"
             "d,,,,WELL,\n"
             "e,m-e,,,GEYSER,\n"
             "f,m-f,,,WELL,\n"
@@ -114,6 +114,8 @@ class TestPoints:
             (11, "device"),
         ]
         assert (await acme.admin.get("/api/points/f")).status_code == 200
+        north = report["steps"][1]
+        assert (north["column"], north["value"]) == ("latitude", "north")
 
     async def test_all_or_nothing_does_nothing_if_one_is_refused(self, acme: ApiHouse) -> None:
         before = await dump(acme)

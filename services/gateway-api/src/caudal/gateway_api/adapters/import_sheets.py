@@ -6,7 +6,9 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ DELIMITERS = ",;\t|"
 LISTS = ("items", "points", "variables", "owners", "data", "results", "rows")
 """Names under which a JSON object holds the rows."""
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_separator_line = re.compile(r"\s*sep=(.)[ \t]*(?:\r\n|\r|\n)", re.IGNORECASE)
+"""Excel's own word about the delimiter; it shows it as no row."""
 _half = re.compile("[\ud800-\udfff]")
 _FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
 """Arrow's own allocator reserves a gigabyte of addresses at once, which a limit on addresses takes for memory."""
@@ -77,6 +81,9 @@ def _decoded(content: bytes, encoding: str | None) -> str:
     except UnicodeError as error:
         if encoding or marked or b"\0" in content:
             raise InvalidInput("file", f"is no {encoding or marked or 'text'}: {error}"[:200]) from error
+        # What Excel calls CSV is Windows' own Latin-1, which leaves five bytes without a meaning.
+        with suppress(UnicodeError):
+            return content.decode("cp1252")
         return content.decode("latin-1")
 
 
@@ -96,24 +103,36 @@ def _json_sheet(text: str) -> Sheet:
 
 
 def _csv_sheet(text: str, delimiter: str | None) -> Sheet:
+    if found := _separator_line.match(text):
+        text, delimiter = text[found.end() :], delimiter or found[1]
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or _delimiter_of(text), strict=True)
     try:
-        headers = [header.strip() for header in next(table, [])]
-        if len(set(headers)) < len(headers):
-            raise InvalidInput("file", f"has two columns {max(headers, key=headers.count)!r}")
-        rows = [*_csv_rows(table, headers)]
+        # A spreadsheet's last rows and columns are often there, and empty.
+        filled = ((number, cells) for number, cells in enumerate(table, 1) if any(cell.strip() for cell in cells))
+        rows = [*islice(filled, MAX_ROWS + 2)]
     except csv.Error as error:
         raise InvalidInput("file", f"line {table.line_num}: {error}") from error
-    return Sheet(headers, rows)
+    headers = _headers(rows[0][1] if rows else ())
+    _check_rows(len(rows) - 1)
+    return Sheet(headers, [*_csv_rows(rows[1:], headers)])
 
 
-def _csv_rows(table: Iterator[Sequence[str]], headers: Sequence[str]) -> Iterator[Row]:
-    for number, cells in enumerate(table, 2):
-        _check_rows(number - 1)
-        if len(cells) == len(headers):
-            yield Row(number, dict(zip(headers, cells, strict=True)))
-        elif any(cell.strip() for cell in cells):
+def _headers(cells: Sequence[str]) -> list[str]:
+    headers = [cell.strip() for cell in cells]
+    while headers and not headers[-1]:
+        headers.pop()
+    named = [header or f"column_{place}" for place, header in enumerate(headers, 1)]
+    if len(set(named)) < len(named):
+        raise InvalidInput("file", f"has two columns {max(named, key=named.count)!r}")
+    return named
+
+
+def _csv_rows(rows: Iterable[tuple[int, Sequence[str]]], headers: Sequence[str]) -> Iterator[Row]:
+    for number, cells in rows:
+        if len(cells) < len(headers) or any(cell.strip() for cell in cells[len(headers) :]):
             yield Row(number, {}, f"has {len(cells)} cells where the header has {len(headers)}")
+        else:
+            yield Row(number, dict(zip(headers, cells, strict=False)))
 
 
 def _delimiter_of(text: str) -> str:
@@ -122,13 +141,20 @@ def _delimiter_of(text: str) -> str:
     Raises:
         InvalidInput: none cuts it at all.
     """
-    first = text.lstrip("\r\n").partition("\n")[0]
-    found = max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter), [])))
+    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+    found = max(DELIMITERS, key=lambda delimiter: _cells_in(first, delimiter))
     if not first.strip():
         raise InvalidInput("file", "is empty")
     if found not in first:
         raise InvalidInput("map.delimiter", "no delimiter among , ; TAB | cuts the first line; say which it is")
     return found
+
+
+def _cells_in(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error as error:
+        raise InvalidInput("file", f"its first line is no row: {error}") from error
 
 
 def _check_rows(count: int) -> None:

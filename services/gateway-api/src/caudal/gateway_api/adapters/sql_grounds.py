@@ -56,10 +56,14 @@ class SqlGrounds:
         rows = await ask(self._engine, sa.select(providers.c.code, providers.c.client))
         return {row["code"]: row["client"] for row in rows}
 
-    async def _users(self, scope: Scope, addresses: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    async def _users(self, scope: Scope, names: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         query = sa.select(users.c.email, users.c.id, users.c.client).where(SCOPES[USERS.name](scope))
-        rows = await self._where_in(query, users.c.email, addresses)
-        return {row["email"]: (row["id"], row["client"]) for row in rows}
+        columns = (users.c.email, users.c.id)
+        return {
+            row[column.name]: (row["id"], row["client"])
+            for column in columns
+            for row in await self._where_in(query, column, names)
+        }
 
     async def _owners(self, scope: Scope, codes: Sequence[str]) -> dict[str, Owner]:
         query = sa.select(owners).where(SCOPES[OWNERS.name](scope))

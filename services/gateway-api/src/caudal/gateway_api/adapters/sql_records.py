@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from caudal.common.adapters.sql_reads import ask_one
+from caudal.common.adapters.sql_reads import ask, ask_one
 from caudal.common.domain.errors import NotFound
 from caudal.common.ports import Outgoing
 from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
@@ -91,6 +91,10 @@ class SqlRecords:
         rows, total = await _LISTS[kind.name].page(self._engine, scope, listing)
         items = [_record_of(kind, row) for row in rows]
         return Page(items=items, total=total, page=listing.page, page_size=listing.page_size)
+
+    async def addresses(self, scope: Scope, of: Sequence[str]) -> Mapping[str, str]:
+        query = sa.select(users.c.id, users.c.email).where(SCOPES[USERS.name](scope), users.c.id.in_(of))
+        return {row["id"]: row["email"] for row in await ask(self._engine, query)}
 
 
 class _SqlRecordsEdit:

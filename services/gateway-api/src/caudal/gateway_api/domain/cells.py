@@ -20,8 +20,11 @@ def number_cell(value: float | None) -> str:
 
 def text_cell(text: str) -> str:
     """`text`, with a leading `'` where a spreadsheet would run it; numbers stay numbers."""
-    if not text.startswith(_RUNS):
+    if not text.lstrip("'").startswith(_RUNS):
         return text
+    if text.startswith("'"):
+        # Else it would be read back without the mark that it had before.
+        return f"'{text}"
     try:
         float(text)
     except ValueError:

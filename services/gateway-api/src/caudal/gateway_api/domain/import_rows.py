@@ -26,10 +26,12 @@ from caudal.gateway_api.domain.import_fields import (
 
 MAX_ROWS = 100_000
 """Of one import; history has no bound."""
+SHOWN_CELL = 120
+"""Characters of a cell that are told."""
 MISSING = frozenset({"na", "n/a", "nan", "null", "none", "-", "#n/a"})
 """What tables say for "nothing" where a number would stand."""
 
-_guarded = re.compile(r"'[=+\-@\t\r]")
+_guarded = re.compile(r"'+[=+\-@\t\r]")
 """How we write what a spreadsheet would run; the mark is not part of the text."""
 _with_comma = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _with_point = re.compile(r"\s*[+-]?\d+\.\d+\s*")
@@ -77,6 +79,21 @@ class Given:
     fields: Mapping[str, Any]
     problem: InvalidInput | None = None
     """Why it says nothing that can be used."""
+
+
+class Table:
+    """A sheet and what its columns were taken for, to tell of a cell that was refused."""
+
+    def __init__(self, sheet: Sheet, columns: Columns, said: ImportMap) -> None:
+        self.columns = columns
+        self._headers = {field: header for header, field in columns.fields.items()} | said.columns
+        self._rows = {row.number: row.cells for row in sheet.rows}
+
+    def cell(self, row: int, field: str) -> tuple[str | None, str | None]:
+        """The header that `field` was taken from and what stands there in that row; None: nothing does."""
+        header = self._headers.get(field)
+        value = self._rows.get(row, {}).get(header) if header is not None else None
+        return header, None if value is None else str(value)[:SHOWN_CELL]
 
 
 def columns_of(kind: ImportKind, headers: Sequence[str], said: ImportMap) -> Columns:
@@ -193,6 +210,7 @@ def _read(cell: CellKind, value: Any, field: str, number: ReadNumber) -> Any:
         return _plain(value, field)
     if cell not in (CellKind.WORDS, CellKind.NUMBERS):
         return _text(value, field) or None
+    value = _plain(value, field)
     parts = value if isinstance(value, list) else [part for part in _between_words.split(_text(value, field)) if part]
     return parts if cell is CellKind.WORDS else [_number(part, field, number_reader(), whole=False) for part in parts]
 

@@ -22,20 +22,25 @@ _missing = re.compile(r"missing required field `(\w+)`")
 def point_with(present: Point | None, said: Mapping[str, Any]) -> Point:
     """`present` with what a file says, or a new point; variables are matched by their code, and none goes.
 
+    The status OFFLINE says nothing: it is how our own lists show a point that is silent.
+
     Raises:
         InvalidInput: a field cannot be used; the error names it.
     """
     refuse_unprintable(said)
     plain = plain_of(present) if present is not None else {}
-    told = {name: value for name, value in said.items() if name != "variables"}
+    told = {name: value for name, value in said.items() if name != "variables" and not is_system_s(name, value)}
     whole = merged(plain, told, whole=("mapping",))
     whole["variables"] = _variables(plain.get("variables", []), said.get("variables", []))
     point = _converted(whole)
-    if said.get("status") == PointStatus.OFFLINE:
-        raise InvalidInput("status", "OFFLINE is set by the system alone")
     if present is None:
         return checked_point(point)
     return checked_point(replace(present, **{name: getattr(point, name) for name in NAMES}))
+
+
+def is_system_s(field: str, value: object) -> bool:
+    """Whether a field says what the system says by itself, as our own lists do: that is no wish of anybody."""
+    return field == "status" and value == PointStatus.OFFLINE
 
 
 def plain_of(point: Point) -> dict[str, Any]:

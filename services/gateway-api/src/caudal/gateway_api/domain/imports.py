@@ -10,7 +10,8 @@ from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import CaudalError, InvalidInput
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.import_fields import ImportKind
-from caudal.gateway_api.domain.import_rows import Columns
+from caudal.gateway_api.domain.import_rows import Table
+from caudal.gateway_api.domain.imported_points import is_system_s
 from caudal.gateway_api.domain.tenancy import Owner
 
 
@@ -69,7 +70,7 @@ class Ground:
     providers: Mapping[str, str | None] = field(default_factory=dict)
     """Code to the client whose it is; None: shared by all."""
     users: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Address to id and client, within the caller's scope."""
+    """Address, or id, to id and client, within the caller's scope."""
     owners: Mapping[str, Owner] = field(default_factory=dict)
     """By id."""
 
@@ -93,6 +94,8 @@ class Report:
     """Headers that the mapping does not speak of and that were taken by their names."""
     left_out: Sequence[str]
     """Headers that were taken for nothing."""
+    notes: Sequence[str]
+    """What else has to be known of the file, in words."""
     steps: Sequence[Mapping[str, Any]]
     """Rows that are created, changed or refused, in order."""
     left_off: int = 0
@@ -100,9 +103,10 @@ class Report:
 
 
 def report_of(
-    kind: ImportKind, steps: Sequence[Step], columns: Columns, *, dry_run: bool, done: bool, shown: int | None
+    kind: ImportKind, steps: Sequence[Step], table: Table, *, dry_run: bool, done: bool, shown: int | None
 ) -> Report:
     """The report of a plan, or of what became of it, with at most `shown` rows (None: all)."""
+    columns = table.columns
     count = {outcome: sum(step.outcome is outcome for step in steps) for outcome in Outcome}
     told = [step for step in steps if step.outcome is not Outcome.UNCHANGED]
     return Report(
@@ -117,16 +121,23 @@ def report_of(
         columns=columns.fields,
         guessed=columns.guessed,
         left_out=columns.left_out,
-        steps=[_line(step) for step in islice(told, shown)],
+        notes=_notes(steps),
+        steps=[_line(step, table) for step in islice(told, shown)],
         left_off=0 if shown is None else max(0, len(told) - shown),
     )
 
 
-def _line(step: Step) -> dict[str, Any]:
+def _notes(steps: Sequence[Step]) -> list[str]:
+    silent = sum(is_system_s("status", step.said.get("status")) for step in steps)
+    return [f"status OFFLINE, in {silent} rows, is no word about the status: the system says it"] if silent else []
+
+
+def _line(step: Step, table: Table) -> dict[str, Any]:
     line: dict[str, Any] = {"row": step.row, "key": step.key, "outcome": step.outcome}
-    if step.outcome is Outcome.REFUSED:
-        return line | {"field": step.field, "reason": step.reason}
-    return line | {"changes": step.changes}
+    if step.outcome is not Outcome.REFUSED:
+        return line | {"changes": step.changes}
+    header, value = table.cell(step.row, step.field or "")
+    return line | {"field": step.field, "column": header, "value": value, "reason": step.reason}
 
 
 def units(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:

@@ -85,7 +85,8 @@ OWNERS = Kind(
     checked=checked_owner,
     shape=ListShape(
         name="owners",
-        columns=("id", "user", "point", "kind", "permissions", "created_at", "updated_at"),
+        # The address goes first: an import takes it for the user, and it is the same on another machine.
+        columns=("id", "email", "user", "point", "kind", "permissions", "created_at", "updated_at"),
         filters={"user": Code, "point": Code, "kind": OwnerKind} | _KEPT,
         searched=("user", "point"),
         ordered=("point", "user", "kind", "created_at", "updated_at"),

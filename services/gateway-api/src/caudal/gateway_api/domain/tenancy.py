@@ -95,6 +95,14 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedOwner(Owner):
+    """An owner with the address of the user."""
+
+    email: str | None = None
+    """None: the user is nobody whom the caller sees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
     """What a user wants to be told, about one point or about all, and by which channels."""
 

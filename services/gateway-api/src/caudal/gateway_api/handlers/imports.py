@@ -14,7 +14,7 @@ from caudal.gateway_api.domain.errors import Forbidden
 from caudal.gateway_api.domain.import_fields import ImportKind
 from caudal.gateway_api.domain.import_owners import OwnerPlanner
 from caudal.gateway_api.domain.import_points import PointPlanner
-from caudal.gateway_api.domain.import_rows import Given, columns_of, given_rows
+from caudal.gateway_api.domain.import_rows import Given, Table, columns_of, given_rows
 from caudal.gateway_api.domain.imported_points import point_with
 from caudal.gateway_api.domain.imports import Outcome, Report, Step, report_of, units
 from caudal.gateway_api.domain.permissions import Caller, Permission
@@ -104,7 +104,8 @@ async def import_file(
         failed = await carried(desk, caller, work, progress)
         steps = [failed.get(step.row, step) for step in steps]
         done = not (how.all_or_nothing and failed)
-    return report_of(how.kind, steps, columns, dry_run=how.dry_run, done=done, shown=how.shown)
+    table = Table(sheet, columns, how.map)
+    return report_of(how.kind, steps, table, dry_run=how.dry_run, done=done, shown=how.shown)
 
 
 async def _planned(desk: ImportDesk, caller: Caller, kind: ImportKind, rows: Sequence[Given]) -> list[Step]:

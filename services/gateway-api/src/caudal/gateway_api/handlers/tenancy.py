@@ -1,11 +1,26 @@
 """What holds between clients, users, points, owners and preferences, beyond what each of them is."""
 
+from dataclasses import fields
+
 from caudal.common.domain.errors import InvalidInput, NotFound
 from caudal.gateway_api.domain.errors import Conflict, Forbidden
+from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.permissions import ADMIN, Caller
-from caudal.gateway_api.domain.records import CLIENTS, USERS
-from caudal.gateway_api.domain.tenancy import Account, Client, Owner, Preference
+from caudal.gateway_api.domain.records import CLIENTS, OWNERS, USERS
+from caudal.gateway_api.domain.tenancy import Account, Client, ListedOwner, Owner, Preference
+from caudal.gateway_api.handlers.records import RecordsDesk
 from caudal.gateway_api.ports import RecordsEdit
+
+
+async def owner_page(desk: RecordsDesk, caller: Caller, listing: Listing) -> Page[ListedOwner]:
+    """A page of owners, with the addresses of those whom the caller sees."""
+    found = await desk.records.page(OWNERS, caller.scope, listing)
+    addresses = await desk.records.addresses(caller.scope, [owner.user for owner in found.items])
+    return found.mapped(
+        lambda owner: ListedOwner(
+            **{each.name: getattr(owner, each.name) for each in fields(owner)}, email=addresses.get(owner.user)
+        )
+    )
 
 
 async def client_rule(edit: RecordsEdit, _caller: Caller, before: Client | None, after: Client | None) -> None:

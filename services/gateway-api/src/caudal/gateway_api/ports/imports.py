@@ -21,7 +21,7 @@ class Subjects:
     points: Sequence[str] = ()
     devices: Sequence[str] = ()
     users: Sequence[str] = ()
-    """Addresses."""
+    """Addresses, or ids."""
 
 
 class Sheets(Protocol):

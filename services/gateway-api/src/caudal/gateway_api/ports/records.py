@@ -99,6 +99,10 @@ class Records(Protocol):
         """A page of records."""
         ...
 
+    async def addresses(self, scope: Scope, of: Sequence[str]) -> Mapping[str, str]:
+        """Id to address of those of these users, a page of them at most, whom the scope sees."""
+        ...
+
 
 class SchemaRecords(Protocol):
     """Records of dynamic schemas, read only."""

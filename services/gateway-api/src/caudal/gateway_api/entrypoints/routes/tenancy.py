@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Response
 
 from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, USERS
-from caudal.gateway_api.domain.tenancy import Account, Client, Owner, Preference
+from caudal.gateway_api.domain.tenancy import Account, Client, ListedOwner, Owner, Preference
 from caudal.gateway_api.entrypoints.access import (
     ClientEditor,
     ClientReader,
@@ -17,7 +17,7 @@ from caudal.gateway_api.entrypoints.access import (
 )
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for
+from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
 from caudal.gateway_api.entrypoints.once import Creating, IfMatch
 from caudal.gateway_api.entrypoints.rooms import Room
 from caudal.gateway_api.entrypoints.schemas.common import Id, Listed
@@ -32,7 +32,7 @@ from caudal.gateway_api.entrypoints.schemas.tenancy import (
     UserPatch,
 )
 from caudal.gateway_api.handlers.records import create
-from caudal.gateway_api.handlers.tenancy import account_rule, client_rule, owner_rule, preference_rule
+from caudal.gateway_api.handlers.tenancy import account_rule, client_rule, owner_page, owner_rule, preference_rule
 
 clients = room("clients")
 users = room("users")
@@ -83,10 +83,10 @@ async def remove_client(door: TheDoor, caller: ClientEditor, code: Id, expected:
 # ---------------------------------------------------------------- owners
 
 
-@users.get("/api/users/owners/", response_model=Listed[Owner], responses=AS_FILE)
+@users.get("/api/users/owners/", response_model=Listed[ListedOwner], responses=AS_FILE)
 async def list_owners(door: TheDoor, caller: UserReader, asked: AskedOwners) -> Response:
     """List who is what to which point."""
-    return await _owners.listed(door, caller, asked)
+    return await listed(asked, partial(owner_page, door.records, caller))
 
 
 @users.post("/api/users/owners/", status_code=201, response_model=Owner)
