@@ -119,6 +119,14 @@ class TestUpload:
         folder = api.data_dir / "windows"
         assert not folder.exists() or list(folder.iterdir()) == []
 
+    async def test_two_files_at_once_are_refused_rather_than_one_be_lost(self, api: ApiHouse) -> None:
+        files = [("file", ("a.csv", b"ts,id,q\n")), ("file", ("b.csv", b"ts,id,q\n" * 100_000))]
+        answer = await api.operator.post("/api/upload_csv", files=files)
+        assert answer.json()["error"]["fields"] == [
+            {"field": "file", "reason": "is not the only one: send one at a time"}
+        ]
+        assert list((api.data_dir / "windows").iterdir()) == []
+
     @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02binary", b"PK\x03\x04\x00"])
     async def test_what_is_no_table_is_refused_and_leaves_nothing(self, api: ApiHouse, content: bytes) -> None:
         answer = await upload(api.operator, content)

@@ -61,7 +61,7 @@ class TestMultipart:
             + f'--edge\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'.encode()
             + b"Content-Type: text/csv\r\n\r\n"
             + content
-            + b'\r\n--edge\r\nContent-Disposition: form-data; name="more"; filename="b"\r\n\r\nother\r\n--edge--\r\n'
+            + b'\r\n--edge\r\nContent-Disposition: form-data; name="more"; filename=""\r\n\r\nother\r\n--edge--\r\n'
         )
 
         async def read() -> tuple[str, bytes]:

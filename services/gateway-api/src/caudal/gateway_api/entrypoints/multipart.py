@@ -1,4 +1,4 @@
-"""The file in a multipart body, given on while it comes in; nothing is gathered in memory or in a second place."""
+"""The one file in a multipart body, given on while it comes in; nothing is gathered in memory or in a second place."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ MAX_FIELD_BYTES = 65_536
 
 
 class FilePart:
-    """The first file of a multipart request."""
+    """The file of a multipart request."""
 
     def __init__(self, request: Request) -> None:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -42,15 +42,15 @@ class FilePart:
         """The bytes of the file.
 
         Raises:
-            InvalidInput: the body ends before the file does.
+            InvalidInput: the body ends before the file does, or another file follows.
         """
-        while True:
+        is_more = True
+        while is_more:
             for chunk in self._parser.taken():
                 yield chunk
-            if self._parser.is_complete:
-                return
-            if not await self._fed():
-                raise InvalidInput("file", "is cut short")
+            is_more = await self._fed()
+        if not self._parser.is_complete:
+            raise InvalidInput("file", "is cut short")
 
     async def _fed(self) -> bool:
         """Whether there was more of the body."""
@@ -62,7 +62,7 @@ class FilePart:
 
 
 class _Parser:
-    """Picks the first file out of what it is fed; other fields are passed over."""
+    """Picks the file out of what it is fed; other fields are passed over."""
 
     def __init__(self, boundary: bytes) -> None:
         self.name: str | None = None
@@ -115,6 +115,8 @@ class _Parser:
         if name is not None and self.name is None:
             self.name = name.decode("utf-8", "replace")
             self._in_file = True
+        elif name:
+            raise InvalidInput("file", "is not the only one: send one at a time")
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._in_file:
