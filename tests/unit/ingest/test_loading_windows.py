@@ -140,7 +140,7 @@ async def test_dry_run_shows_and_sends_nothing(tmp_path: Path) -> None:
         "id": "device",
         "flow [m3/h]": "variable flow, header says m3/h",
         "level": "variable level",
-        "who": "ignored, holds no numbers",
+        "who": "ignored, mostly no numbers",
     }
     assert report.first_rows[0]["values"] == {"flow": 1.5}
     assert report.first_rejects[0]["row"] == 3
@@ -172,6 +172,16 @@ async def test_file_that_is_no_table_is_an_error_that_says_so(tmp_path: Path, co
     with pytest.raises(InvalidInput) as refusal:
         await shelf.load()
     assert refusal.value.field in ("file", "time_column")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"PK\x03\x04;a;b\n1;2", "it is no text"), (b"ts,id,flow\r2026-03-02,D,1\r", "end with CR alone")],
+)
+async def test_file_of_another_kind_is_told_what_it_is(tmp_path: Path, content: bytes, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason) as refusal:
+        await Shelf(tmp_path, content).load()
+    assert refusal.value.field == "file"
 
 
 async def test_unknown_or_wrong_encoding_is_named(tmp_path: Path) -> None:

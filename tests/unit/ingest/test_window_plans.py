@@ -62,6 +62,20 @@ def test_mostly_numeric_column_is_a_variable_and_its_words_are_problems() -> Non
         made.read(Row(3, [TS, "D", "ERR", "7"]), None, RECEIVED_AT)
 
 
+def test_total_that_grows_past_a_thousand_is_asked_about_not_left_out() -> None:
+    rows = [f"{TS}|D|0,5|{total}" for total in ("998", "999", "1.000", "1.001")]
+    with pytest.raises(InvalidInput, match=r"'1\.000' in 'total' is a number if '\.' parts thousands"):
+        plan("ts|id|flow|total", *rows)
+    made = plan("ts|id|flow|total", *rows, thousands=".")
+    assert made.read(Row(4, [TS, "D", "0,5", "1.000"]), None, RECEIVED_AT).values == {"flow": 0.5, "total": 1000}
+    assert roles(plan("ts|id|flow|total", *rows, ignore=["total"]))["total"] == "ignored"
+
+
+def test_words_with_numbers_in_them_are_nothing_to_ask_about() -> None:
+    row = f"{TS}|D 1.234|0,5|since 1.234,5|10.0.3.7"
+    assert roles(plan("ts|id|flow|note|address", row))["note"] == "ignored"
+
+
 def test_column_that_is_empty_in_the_first_rows_is_not_lost() -> None:
     made = plan("ts|id|flow|level", f"{TS}|D|1|", f"{TS}|D|2|")
     assert made.read(Row(4, [TS, "D", "3", "9.5"]), None, RECEIVED_AT).values == {"flow": 3, "level": 9.5}
@@ -88,6 +102,13 @@ def test_header_is_given_another_code_and_columns_are_left_out_as_asked() -> Non
         ("ts|id|flow", "05/03/2026|D|1", {}, "time_format"),
         ("ts|id|flow", "next week|D|1", {}, "time_format"),
         ("ts|id|flow", f"{TS}|D|1,234", {}, "decimal"),
+        ("ts|id|flow|total", f"{TS}|D|0,5|1.234,5", {}, "thousands"),
+        ("ts|id|flow|total", f"{TS}|D|0,5|18.423", {}, "thousands"),
+        ("ts|id|total", f"{TS}|D|1,234.5", {}, "thousands"),
+        ("ts|id|total", f"{TS}|D|1 234", {}, "thousands"),
+        ("ts|id|total", f"{TS}|D|1.234,5", {}, "thousands"),
+        ("ts|id|flow|total", f"{TS}|D|0,5|12.5", {}, "decimal"),
+        ("ts|id|flow|total", f"{TS}|D|0,5|12.5", {"decimal": ","}, "decimal"),
     ],
 )
 def test_what_the_file_does_not_say_is_asked_for_by_the_name_of_the_option(
@@ -176,6 +197,10 @@ def test_delimiter_is_the_one_that_cuts_all_lines_alike(lines: list[str], delimi
     assert sniff_delimiter(lines) == delimiter
 
 
+def test_cell_without_end_does_not_hide_the_delimiter() -> None:
+    assert sniff_delimiter(["ts,total", "x," + "9" * 200_000]) == ","
+
+
 def test_single_column_has_no_delimiter() -> None:
     with pytest.raises(InvalidInput, match="no delimiter"):
         sniff_delimiter(["flow", "1"])
@@ -186,6 +211,7 @@ def test_decimal_comma_is_told_from_the_numbers() -> None:
     assert sniff_decimal(["1,5", "2.5"]) == "."
     assert sniff_decimal(["15", ""]) == "."
     assert sniff_decimal(["1,234", "0,5"]) == ","
+    assert sniff_decimal(["18.423", "0,5"]) == ","
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import AnyStr, NamedTuple
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.ingest.domain.options import Options
-from caudal.ingest.domain.sniffing import sniff_delimiter
+from caudal.ingest.domain.sniffing import check_first_line, sniff_delimiter
 from caudal.ingest.domain.windows import Row
 from caudal.ingest.ports import Batch
 
@@ -67,6 +67,7 @@ class CsvTable:
 
     def _delimiter(self, given: str | None) -> str:
         lines = self._lines.ahead(SAMPLE_BYTES)
+        check_first_line(lines[0] if lines else "")
         found = _separator_line.match(lines[0]) if lines else None
         if found:
             next(self._lines)

@@ -89,7 +89,7 @@ def understand(headers: Sequence[str], wishes: Wishes, numeric: Collection[int])
     Args:
         headers: As they stand in the file.
         wishes: What was said about them.
-        numeric: Indexes of columns that hold numbers, or nothing yet.
+        numeric: Indexes of columns that hold mostly numbers, or nothing yet.
 
     Raises:
         InvalidInput: no column, or more than one thing, can be the time or the device; the error names the option.
@@ -115,7 +115,7 @@ def understand(headers: Sequence[str], wishes: Wishes, numeric: Collection[int])
         elif index in numeric or header in wishes.codes:
             columns.append(_variable(header, wishes, {column.code for column in columns}))
         else:
-            columns.append(Column(header, Role.IGNORED, note="holds no numbers"))
+            columns.append(Column(header, Role.IGNORED, note="mostly no numbers"))
     if not any(column.role is Role.VARIABLE for column in columns):
         raise InvalidInput("columns", f"none of {', '.join(map(repr, named))} holds numbers")
     return columns

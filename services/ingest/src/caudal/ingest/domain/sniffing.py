@@ -5,9 +5,9 @@ Where the first lines allow two readings, nothing is guessed: the error says whi
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.numbers import number_reader
@@ -16,14 +16,28 @@ from caudal.common.domain.payloads.times import EARLIEST, time_reader
 
 DELIMITERS = ",;\t|"
 
-_decimal_comma = re.compile(r"[+-]?\d+,\d+")
-_looks_grouped = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_decimal_comma = re.compile(r"[+-]?\d+(?:[. ']\d{3})*,\d+")
+_looks_grouped = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
+_looks_parted = re.compile(r"[+-]?\d+(?:[.,' ]\d+)+")
+_control = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _is_number = number_reader()
 
 DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y")
 MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y", "%m-%d-%y")
 YEAR_FIRST = ("%Y/%m/%d", "%Y.%m.%d")
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
+
+
+def check_first_line(line: str) -> None:
+    """Nothing, if a table in text may begin so.
+
+    Raises:
+        InvalidInput: its lines end otherwise, or it is no text.
+    """
+    if _control.search(line):
+        raise InvalidInput("file", "is neither CSV nor Parquet: it is no text")
+    if "\r" in line.rstrip("\r\n"):
+        raise InvalidInput("file", "has lines that end with CR alone: save it with LF or CRLF")
 
 
 def sniff_delimiter(lines: Sequence[str]) -> str:
@@ -34,10 +48,7 @@ def sniff_delimiter(lines: Sequence[str]) -> str:
     """
     best, best_score = "", (0, 0)
     for delimiter in DELIMITERS:
-        try:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
-        except csv.Error:
-            continue
+        rows = list(_rows_up_to_a_fault(lines, delimiter))
         width = len(rows[0]) if rows else 0
         alike = sum(len(row) == width for row in rows)
         if width > 1 and (alike, width) > best_score:
@@ -47,6 +58,11 @@ def sniff_delimiter(lines: Sequence[str]) -> str:
     return best
 
 
+def _rows_up_to_a_fault(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    with suppress(csv.Error):
+        yield from (row for row in csv.reader(lines, delimiter=delimiter) if row)
+
+
 def sniff_decimal(cells: Sequence[str]) -> Literal[".", ","]:
     """`,` if numbers in `cells` have a decimal comma, else `.`.
 
@@ -54,11 +70,15 @@ def sniff_decimal(cells: Sequence[str]) -> Literal[".", ","]:
         InvalidInput: they may as well be thousands.
     """
     with_comma = [cell.strip() for cell in cells if _decimal_comma.fullmatch(cell.strip())]
-    if not with_comma or any(isinstance(_is_number(cell), float) for cell in cells):
+    if not with_comma or any(_has_decimal_point(cell.strip()) for cell in cells):
         return "."
     if all(_looks_grouped.fullmatch(cell) for cell in with_comma):
         raise InvalidInput("decimal", f"{with_comma[0]!r} may be a fraction or thousands: give option decimal")
     return ","
+
+
+def _has_decimal_point(cell: str) -> bool:
+    return isinstance(_is_number(cell), float) and not _looks_grouped.fullmatch(cell)
 
 
 def sniff_time_format(cells: Sequence[str]) -> str:
@@ -112,6 +132,40 @@ def checked_time_format(form: str) -> str:
 
 def is_mostly_numbers(cells: Sequence[Any], decimal: str, thousands: str, missing: frozenset[str]) -> bool:
     """Whether at least half of the cells that hold something are numbers; a column that holds nothing yet may be."""
-    read = number_reader(decimal, thousands, missing)
-    parsed = [result for cell in cells if (result := read(cell)) is not None]
-    return 2 * sum(not isinstance(result, str) for result in parsed) >= len(parsed)
+    held = _held(cells, missing)
+    return 2 * sum(_are_numbers(held, decimal, thousands)) >= len(held)
+
+
+class Separators(NamedTuple):
+    """By which the cells of a column would be numbers."""
+
+    decimal: str
+    thousands: str
+    cell: str
+    """One that is no number by those of its table."""
+
+
+def other_separators(cells: Sequence[Any], decimal: str, thousands: str, missing: frozenset[str]) -> Separators | None:
+    """Those by which a column holds mostly numbers, and more than by those of its table; None: there are none."""
+    held = _held(cells, missing)
+    now = _are_numbers(held, decimal, thousands)
+    refused = [str(cell) for cell, is_number in zip(held, now, strict=True) if not is_number]
+    cell = next((text for text in refused if _looks_parted.fullmatch(text.strip())), None)
+    if cell is None:
+        return None
+    for other in sorted(".,", key=lambda sign: sign != decimal):
+        for grouping in ("", *(sign for sign in ".,' " if sign != other)):
+            then = sum(_are_numbers(held, other, grouping))
+            if then > sum(now) and 2 * then >= len(held):
+                return Separators(other, grouping, cell)
+    return None
+
+
+def _held(cells: Sequence[Any], missing: frozenset[str]) -> list[Any]:
+    read = number_reader(missing=missing)
+    return [cell for cell in cells if read(cell) is not None]
+
+
+def _are_numbers(cells: Sequence[Any], decimal: str, thousands: str) -> list[bool]:
+    read = number_reader(decimal, thousands)
+    return [not isinstance(read(cell), str) for cell in cells]

@@ -10,13 +10,20 @@ from typing import Any, Literal
 
 import msgspec
 
+from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.mapping import Mapping, TimeRule, ValueRule
 from caudal.common.domain.payloads.reader import Measurement, Reader
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 from caudal.common.domain.payloads.zones import Zones
-from caudal.ingest.domain.columns import Role, Wishes, understand
+from caudal.ingest.domain.columns import Column, Role, Wishes, understand
 from caudal.ingest.domain.options import Options
-from caudal.ingest.domain.sniffing import is_mostly_numbers, sniff_decimal, sniff_time_format
+from caudal.ingest.domain.sniffing import (
+    Separators,
+    is_mostly_numbers,
+    other_separators,
+    sniff_decimal,
+    sniff_time_format,
+)
 
 MAX_CELL = 32_768
 """Characters of one cell."""
@@ -55,23 +62,9 @@ class Plan:
     def __init__(self, headers: Sequence[str], sample: Sequence[Row], options: Options, source_format: str) -> None:
         rows = [row.cells for row in sample if not row.fault]
         cells = [[row[index] for row in rows if index < len(row)] for index in range(len(headers))]
-        missing = frozenset(text.casefold() for text in options.missing)
         texts = [cell for column in cells for cell in column if isinstance(cell, str)]
         self.decimal: Literal[".", ","] = options.decimal or sniff_decimal(texts)
-        numeric = {
-            index
-            for index, column in enumerate(cells)
-            if is_mostly_numbers(column, self.decimal, options.thousands, missing)
-        }
-        wishes = Wishes(
-            options.time_column,
-            options.id_column,
-            options.columns,
-            options.ignore,
-            options.id_kind,
-            options.point is None and options.device is None,
-        )
-        self.columns = understand(headers, wishes, numeric)
+        self.columns = self._understood(headers, cells, options)
         self.time_format = options.time_format or sniff_time_format(self._time_texts(rows))
         self.names_points = any(column.role is Role.POINT for column in self.columns)
         self._options, self._source_format = options, source_format
@@ -142,6 +135,42 @@ class Plan:
     def header_of(self, code: str) -> str:
         """The column that a variable is read from."""
         return next((column.header for column in self.columns if column.code == code), code)
+
+    def _understood(self, headers: Sequence[str], cells: Sequence[Sequence[Cell]], options: Options) -> list[Column]:
+        missing = frozenset(text.casefold() for text in options.missing)
+        numeric = {
+            index
+            for index, column in enumerate(cells)
+            if is_mostly_numbers(column, self.decimal, options.thousands, missing)
+        }
+        wishes = Wishes(
+            options.time_column,
+            options.id_column,
+            options.columns,
+            options.ignore,
+            options.id_kind,
+            options.point is None and options.device is None,
+        )
+        otherwise = {
+            index: found
+            for index, column in enumerate(cells)
+            if (found := other_separators(column, self.decimal, options.thousands, missing))
+        }
+        columns = understand(headers, wishes, numeric | otherwise.keys())
+        for index, separators in otherwise.items():
+            if columns[index].role is Role.VARIABLE:
+                raise self._other_than_the_table(columns[index].header, separators)
+        return columns
+
+    def _other_than_the_table(self, header: str, its: Separators) -> InvalidInput:
+        """A column left out in silence would be a loss, and one read by a guess wrong by a factor of a thousand."""
+        if its.decimal != self.decimal:
+            reason = (
+                f"by decimal {its.decimal!r}, while others have {self.decimal!r}: say which holds, and ignore the rest"
+            )
+            return InvalidInput("decimal", f"{quoted(its.cell)} in {header!r} is a number {reason}")
+        reason = f"{quoted(its.cell)} in {header!r} is a number if {its.thousands!r} parts thousands"
+        return InvalidInput("thousands", f"{reason}: give option thousands, or ignore the column")
 
     def _reader(self, zone: str | Zones) -> Reader:
         if zone not in self._readers:
