@@ -29,6 +29,7 @@ from caudal.processor.adapters.statements import COPIED_FROM
 from caudal.processor.handlers.readings import Desk, claim, fold_again, keep
 from caudal.processor.handlers.telling import BUS_REMEMBERS_S, Teller, bus_teller, store_teller
 from caudal.processor.handlers.upkeep import cap, keep_rejected, mark_replayed, rebuild, tidy
+from caudal.processor.handlers.weaving import ROWS_AT_ONCE
 from caudal.processor.ports import Overtaken, Sink
 
 NOW = datetime(2026, 3, 30, tzinfo=UTC)
@@ -264,6 +265,18 @@ async def test_folding_a_range_again_leaves_what_came_before(
     catalog.put(point(pulses_per_liter=0.2))
     await fold_again(desk, "WELL-1", START + 3 * HOUR)
     assert await totals(ledger) == pytest.approx([0, 1, 2, 2.5, 3])
+
+
+@pytest.mark.parametrize("hours", [ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, ROWS_AT_ONCE + 1])
+async def test_folding_a_range_again_reaches_what_comes_after_it_however_many_rows_it_has(
+    desk: Desk, ledger: SqlLedger, catalog: MemoryCatalog, hours: int
+) -> None:
+    after = 3
+    await keep(desk, [bundle(*(reading(hour, total=100 * hour) for hour in range(hours + after)))])
+    catalog.put(changed_at(hours, 0.2, 0.1))
+    assert (await fold_again(desk, "WELL-1", None, START + hours * HOUR))[0] == hours
+    expected = [0.5 * hour for hour in range(hours)] + [0.5 * (hours - 1) + 1 + later for later in range(after)]
+    assert await totals(ledger) == pytest.approx(expected)
 
 
 def changed_at(hour: float, before: float, after: float) -> Point:

@@ -102,8 +102,8 @@ async def fold_again(
     while not is_last:
         async with desk.ledger.unit() as unit:
             heads = await unit.lock([point.code])
-            rows = await unit.rows(point.code, cursor, end, ROWS_AT_ONCE)
-            is_last = len(rows) < ROWS_AT_ONCE
+            ahead = await unit.rows(point.code, cursor, end, ROWS_AT_ONCE + 1)
+            rows, is_last = ahead[:ROWS_AT_ONCE], len(ahead) <= ROWS_AT_ONCE
             weaver = Weaver(unit, point, desk.timeline(point), heads.get(point.code))
             changed += (await weaver.weave({row.at: {} for row in rows}, onwards=is_last)).changed
             await _judge_again(desk, unit, point, rows)
