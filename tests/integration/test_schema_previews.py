@@ -16,6 +16,8 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.schemas import Aggregate, GroupBy, RecordPeriod, Schema, SchemaField, SchemaRule
 from caudal.common.ports import Delivery
 from caudal.common.settings import SqlSettings
+from caudal.processor.adapters.sql_records import _SqlRecordUnit
+from caudal.processor.domain.records import record_plan
 from caudal.processor.entrypoints.schemas import SchemaEntrypoint
 from caudal.processor.handlers import previewing
 from caudal.processor.handlers.previewing import preview
@@ -100,6 +102,55 @@ async def test_what_is_too_much_is_refused_or_left_off(house: House, monkeypatch
     monkeypatch.setattr(previewing, "MAX_ROWS", 10)
     with pytest.raises(InvalidInput, match="shorter time"):
         await preview(house.records, asked(schema()))
+
+
+async def kept_by(house: House, of: Schema) -> dict[tuple[str, datetime], Any]:
+    """Values of the records that are kept, by group and start."""
+    house.shelf.schemas = [of]
+    house.ledger.listen(Sink.RECORDS, True)
+    await order(house.records, [RecordOrder(schema=of.code)])
+    await house.compute()
+    return {
+        (row["group_key"], datetime.fromisoformat(row["starts_at"])): msgspec.json.decode(row["values_json"])
+        for row in await house.told()
+    }
+
+
+async def test_what_was_long_before_a_record_counts_in_neither(house: House) -> None:
+    """The last value before March is of 10 January: more than 31 days before, and within what is looked at."""
+    await house.keep(POINTS[0].code, *(reading(24 * day, total=1000.0 + day) for day in (127, 181, 182)))
+    of = schema(period=RecordPeriod.MONTH)
+    first, last = START + timedelta(days=148), START + timedelta(days=178)
+    assert (first.month, last.month) == (1, 3)
+    tried = await preview(house.records, asked(of, start=first, end=last))
+    kept = await kept_by(house, of)
+    months = {(each["group"], datetime.fromisoformat(each["starts_at"])): each["values"] for each in tried["records"]}
+    assert [months[key]["volume"] for key in sorted(months)] == [0, 1]
+    assert {key: kept[key] for key in months} == months
+
+
+async def test_no_more_is_read_than_may_be(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    async def instants(self: Any, *asked: Any) -> list[Any]:
+        found: list[Any] = await plain(self, *asked)
+        read.append(len(found))
+        return found
+
+    plain = _SqlRecordUnit.instants
+    monkeypatch.setattr(_SqlRecordUnit, "instants", instants)
+    monkeypatch.setattr(previewing, "MAX_ROWS", 3)
+    with pytest.raises(InvalidInput, match="more than 3 readings"):
+        await preview(house.records, asked(schema()))
+    assert read == [4]
+
+
+async def test_a_month_is_not_read_for_a_variable_that_the_point_never_had(house: House) -> None:
+    growing = tuple(SchemaField(code=code, variable=code, aggregate=Aggregate.INCREASE) for code in ("total", "other"))
+    plan = record_plan(schema(fields=growing, rules=()))
+    point = await house.records.catalog.point(POINTS[0].code)
+    assert point is not None
+    assert plan.growing_of(point) == {"total"}
 
 
 async def test_an_order_is_answered_and_nothing_is_noted_from_then_on(house: House) -> None:

@@ -234,8 +234,8 @@ class Schemas(Protocol):
 class RecordUnit(Protocol):
     """One transaction on records, which waits until no other is open: what it reads stays as it is."""
 
-    async def instants(self, point: str, start: datetime, end: datetime) -> list[Instant]:
-        """Values of the ledger's rows of [start, end), oldest first."""
+    async def instants(self, point: str, start: datetime, end: datetime, limit: int | None = None) -> list[Instant]:
+        """Values of the ledger's rows of [start, end), oldest first; of more than `limit` the first."""
         ...
 
     async def next_instant(self, point: str, start: datetime) -> datetime | None:

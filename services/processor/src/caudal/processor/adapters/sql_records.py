@@ -103,11 +103,12 @@ class _SqlRecordUnit:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def instants(self, point: str, start: datetime, end: datetime) -> list[Instant]:
+    async def instants(self, point: str, start: datetime, end: datetime, limit: int | None = None) -> list[Instant]:
         query = (
             sa.select(ROWS.c.measured_at, ROWS.c.processed_json)
             .where(ROWS.c.point == point, ROWS.c.measured_at >= start, ROWS.c.measured_at < end)
             .order_by(ROWS.c.measured_at)
+            .limit(limit)
         )
         return [Instant(at, _numbers(text)) for at, text in await self._connection.execute(query)]
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from caudal.common.domain.catalog import Point, Variable, VariableType
+from caudal.common.domain.catalog import Point, Variable, VariableType, Version
 from caudal.common.domain.expressions import Expression, NoValue, expression_of
 from caudal.common.domain.schemas import Aggregate, GroupBy, RecordPeriod, Schema
 from caudal.common.domain.series import micros
@@ -89,8 +89,13 @@ class RecordPlan:
 
     def uses(self, variable: Variable) -> bool:
         """Whether records may be made of what a variable of a point gives."""
-        gives = {variable.code, WATER_TABLE_DEPTH} if variable.type is VariableType.LEVEL else {variable.code}
-        return not gives.isdisjoint(self.schema.variables)
+        return not _given_by(variable).isdisjoint(self.schema.variables)
+
+    def growing_of(self, point: Point) -> frozenset[str]:
+        """Those of the growing variables that the point has, or has had."""
+        versions: tuple[Point | Version, ...] = (point, *point.earlier)
+        known = (variable for version in versions for variable in version.variables)
+        return self.growing.intersection(code for variable in known for code in _given_by(variable))
 
     def part_start(self, at: datetime) -> datetime:
         """Where the part begins that `at` is in."""
@@ -106,6 +111,10 @@ class RecordPlan:
     def record_reach(self, start: datetime) -> datetime:
         """An instant after all parts of the record that begins at `start`; others may lie before it, too."""
         return start + (LONGEST_MONTH if self.schema.period is RecordPeriod.MONTH else timedelta(microseconds=1))
+
+
+def _given_by(variable: Variable) -> set[str]:
+    return {variable.code, WATER_TABLE_DEPTH} if variable.type is VariableType.LEVEL else {variable.code}
 
 
 def record_plan(schema: Schema) -> RecordPlan:

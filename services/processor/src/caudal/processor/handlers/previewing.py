@@ -1,14 +1,16 @@
 """Try a schema on a stretch of time: the records that it would give, computed as the kept ones are, and not kept."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.schemas import RecordPeriod, Schema, checked_schema
-from caudal.processor.domain.records import BEFORE, Part, RecordPlan, last_before, parts_of, record_of, record_plan
+from caudal.processor.domain.records import BEFORE, Instant, Part, Record, RecordPlan, parts_of, record_of, record_plan
 from caudal.processor.domain.slots import LONGEST_DAY, LONGEST_MONTH
 from caudal.processor.handlers.recording import RecordDesk
 from caudal.processor.ports import RecordUnit
@@ -25,6 +27,9 @@ _NEXT = {
     RecordPeriod.MONTH: LONGEST_MONTH,
 }
 """From the beginning of a period to an instant in the next one."""
+
+Ends = dict[tuple[str, str], tuple[datetime, float]]
+"""By point and variable: the last value so far, and when the part begins that it is in."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +68,7 @@ async def preview(desk: RecordDesk, params: dict[str, Any]) -> dict[str, Any]:
     """
     trial = trial_from(params)
     plan = record_plan(trial.schema)
-    parts, before = await _parts(desk, plan, trial)
-    records = [msgspec.to_builtins(record) for record in _records(plan, trial, parts, before)]
+    records = [msgspec.to_builtins(record) for record in _records(plan, *await _parts(desk, plan, trial))]
     told, size = 0, 0
     for record in records:
         size += len(msgspec.json.encode(record))
@@ -72,54 +76,78 @@ async def preview(desk: RecordDesk, params: dict[str, Any]) -> dict[str, Any]:
     return {"records": records[:told], "left_off": len(records) - told}
 
 
-async def _parts(desk: RecordDesk, plan: RecordPlan, trial: Trial) -> tuple[list[Part], dict[tuple[str, str], float]]:
+class _Bounded:
+    """Reads rows of the ledger, as many as may be read for one trial."""
+
+    def __init__(self, unit: RecordUnit, left: int) -> None:
+        self._unit = unit
+        self.left = left
+
+    async def instants(self, point: str, start: datetime, end: datetime) -> list[Instant]:
+        """Values of the rows of [start, end).
+
+        Raises:
+            InvalidInput: there are too many.
+        """
+        found = await self._unit.instants(point, start, end, self.left + 1)
+        self.left -= len(found)
+        if self.left < 0:
+            raise InvalidInput("to", f"there are more than {MAX_ROWS} readings: choose a shorter time, or fewer points")
+        return found
+
+
+async def _parts(desk: RecordDesk, plan: RecordPlan, trial: Trial) -> tuple[list[Part], Ends]:
     """Parts of the stretch, and what the growing variables of each point were before it."""
     start = plan.record_start(plan.part_start(trial.start))
     end = _following(plan, trial.end - timedelta(microseconds=1))
     parts: list[Part] = []
-    before: dict[tuple[str, str], float] = {}
+    ends: Ends = {}
     left = MAX_ROWS
-    for point in trial.points:
-        group = plan.group_of(await desk.catalog.point(point))
-        if group is None:
+    for code in trial.points:
+        point = await desk.catalog.point(code)
+        group = plan.group_of(point)
+        if point is None or group is None:
             continue
         async with desk.book.unit() as unit:
-            instants = await unit.instants(point, start, end)
-            told, looked_at = await _before(unit, plan, point, group, start)
-        before |= told
-        left -= len(instants) + looked_at
-        if left < 0:
-            raise InvalidInput("to", f"there are more than {MAX_ROWS} readings: choose a shorter time, or fewer points")
-        parts += parts_of(plan, point, group, instants)
-    return parts, before
+            rows = _Bounded(unit, left)
+            parts += parts_of(plan, code, group, await rows.instants(code, start, end))
+            ends |= await _ends_before(rows, plan, point, start)
+        left = rows.left
+    return parts, ends
 
 
-async def _before(
-    unit: RecordUnit, plan: RecordPlan, point: str, group: str, start: datetime
-) -> tuple[dict[tuple[str, str], float], int]:
-    """What growing variables were before `start`, and how many rows were read for it."""
-    found: dict[tuple[str, str], float] = {}
-    looked_at = 0
+async def _ends_before(rows: _Bounded, plan: RecordPlan, point: Point, start: datetime) -> Ends:
+    """What the growing variables of a point were before `start`."""
+    found: Ends = {}
+    wanted = plan.growing_of(point)
     # Mostly the day before says it; a month of rows is read only where it does not.
-    for reach in (timedelta(days=1), BEFORE) if plan.growing else ():
-        rows = await unit.instants(point, start - reach, start)
-        looked_at += len(rows)
-        found = last_before(point, plan.growing, reversed(parts_of(plan, point, group, rows)))
-        if len(found) == len(plan.growing):
-            break
-    return found, looked_at
+    for reach in (timedelta(days=1), BEFORE):
+        if len(found) < len(wanted):
+            earlier = await rows.instants(point.code, start - reach, start)
+            found = _ends_of(plan, parts_of(plan, point.code, "", earlier))
+    return found
 
 
-def _records(plan: RecordPlan, trial: Trial, parts: list[Part], before: dict[tuple[str, str], float]) -> list[Any]:
+def _ends_of(plan: RecordPlan, parts: Iterable[Part]) -> Ends:
+    """What the growing variables were last in parts that are given in order of time."""
+    return {
+        (part.point, code): (part.starts_at, tally.last)
+        for part in parts
+        for code, tally in part.tallies.items()
+        if code in plan.growing
+    }
+
+
+def _records(plan: RecordPlan, parts: Iterable[Part], ends: Ends) -> list[Record]:
     slots: dict[tuple[datetime, str], list[Part]] = defaultdict(list)
     for part in parts:
         slots[plan.record_start(part.starts_at), part.group].append(part)
     made = []
     for (start, group), held in sorted(slots.items(), key=lambda slot: slot[0]):
         held.sort(key=lambda part: (part.point, part.starts_at))
+        before = {key: value for key, (at, value) in ends.items() if at >= start - BEFORE}
         made.append(record_of(plan, group, start, held, before))
-        for part in held:
-            before = before | {(part.point, code): tally.last for code, tally in part.tallies.items()}
+        ends = ends | _ends_of(plan, held)
     return made
 
 
