@@ -29,6 +29,10 @@ class Watch:
         """What was remembered is lost."""
         self._vigil = Vigil(SqlSilences(self.api.engine))
 
+    async def begin(self) -> None:
+        """Before anything is taken in that waited for a processor."""
+        await self._vigil.begin()
+
     async def look(self, hours: float = 0, *, may_begin: bool = True) -> None:
         """So many hours later."""
         self.now += HOUR * hours
@@ -115,6 +119,20 @@ async def test_variables_that_come_in_turn_are_not_stale(watch: Watch) -> None:
             watch.restart()
         await watch.look()
     assert await watch.told() == []
+
+
+async def test_what_fell_silent_while_nobody_watched_is_missed_however_much_came_meanwhile(watch: Watch) -> None:
+    watch.restart()
+    await watch.begin()
+    watch.now += HOUR * 10
+    rows = [reading(watch.now - HOUR * 9 + HOUR * 9 * each / 300, flow=1) for each in range(301)]
+    await watch.api.keep(*rows)
+    await watch.look()
+    assert [each["variable"] for each in (await watch.point())["stale"]] == ["total"]
+    assert (await watch.point())["stale"][0]["since"] == NOW.isoformat().replace("+00:00", "Z")
+    await watch.heard(total=2)
+    await watch.look()
+    assert await watch.told() == [("total", False), ("total", True)]
 
 
 async def test_what_never_spoke_is_not_missed(watch: Watch) -> None:

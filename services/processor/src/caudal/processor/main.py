@@ -79,11 +79,13 @@ async def build(service: Service) -> None:
     service.part("projection", run=projection.run, check=projection.check, restart=True)
     service.part("events", run=events.run, check=events.check, restart=True)
     service.part("records", run=records.run, check=records.check, restart=True)
+    vigil = Vigil(SqlSilences(engine))
+    service.first("vigil", vigil.begin)
     service.part("bus", run=bus.run, check=bus.check)
     # What comes before it is noted as if there were schemas.
     service.first("schemas", schemas.start)
     add_upkeep(service, settings, ledger, catalog, store, clock)
-    add_vigil(service, settings, Vigil(SqlSilences(engine)), bus, entrypoint, clock)
+    add_vigil(service, settings, vigil, bus, entrypoint, clock)
 
 
 def add_upkeep(

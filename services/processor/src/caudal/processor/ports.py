@@ -308,8 +308,8 @@ class Silences(Protocol):
         """Which variables have a value in the last row of these points."""
         ...
 
-    async def heard(self, point: str, wanted: Collection[str]) -> Mapping[str, datetime]:
-        """When the last values of these variables were measured, as far as the last rows of a point tell."""
+    async def heard(self, point: str, wanted: Collection[str], until: datetime) -> Mapping[str, datetime]:
+        """When the last values of these variables were measured by then, as far as the last rows up to it tell."""
         ...
 
     async def begin(self, silences: Sequence[Silence]) -> int:

@@ -64,10 +64,10 @@ class SqlSilences:
                 found |= {point: _with_values(text) for point, text in await connection.execute(asked)}
         return found
 
-    async def heard(self, point: str, wanted: Collection[str]) -> Mapping[str, datetime]:
-        """When the last values of these variables were measured, as far as the last rows of a point tell."""
-        newest = sa.select(ROWS.c.measured_at, ROWS.c.processed_json).where(ROWS.c.point == point)
-        newest = newest.order_by(ROWS.c.measured_at.desc())
+    async def heard(self, point: str, wanted: Collection[str], until: datetime) -> Mapping[str, datetime]:
+        """When the last values of these variables were measured by then, as far as the last rows up to it tell."""
+        newest = sa.select(ROWS.c.measured_at, ROWS.c.processed_json).order_by(ROWS.c.measured_at.desc())
+        newest = newest.where(ROWS.c.point == point, ROWS.c.measured_at <= until)
         found: dict[str, datetime] = {}
         async with reading(self._engine) as connection:
             for offset, limit in LOOKED_THROUGH:

@@ -19,6 +19,16 @@ class Vigil:
         """Point to its last reading when it was looked at."""
         self._heard: dict[str, dict[str, datetime]] = {}
         """Point to when the last value of each variable was measured."""
+        self._begun: dict[str, datetime] = {}
+        """Point to its last reading when we began, until its earlier rows are looked at."""
+
+    async def begin(self) -> None:
+        """Note how far readings go, before what waited for us is taken in: who falls silent in it has spoken by then.
+
+        Raises:
+            Transient: the database is away.
+        """
+        self._begun = {each.point: each.heard_at for each in await self._silences.watched()}
 
     async def look(self, now: datetime, *, may_begin: bool) -> dict[str, int]:
         """End silences that are over, and begin those that are new, if that may be said now; how many of each.
@@ -62,8 +72,15 @@ class Vigil:
                 if not left:
                     continue
                 left -= 1
-                heard |= await self._silences.heard(each.point, missing)
+                await self._look_back(each, missing)
             self._looked[each.point] = each.heard_at
+
+    async def _look_back(self, watched: Watched, missing: Collection[str]) -> None:
+        """Look for variables in the last rows, and once in those that were the last when we began."""
+        heard = self._heard[watched.point]
+        for until in {self._begun.pop(watched.point, watched.heard_at), watched.heard_at}:
+            for code, at in (await self._silences.heard(watched.point, missing, until)).items():
+                heard[code] = max(at, heard.get(code, at))
 
     def _is_incomplete(self, watched: Watched) -> bool:
         """Whether the last row is new, or has not had all variables so far: the rest may come in another message."""
