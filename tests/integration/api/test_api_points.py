@@ -1,5 +1,6 @@
 """/api/points/: who may, what enters, what is told, and what is written down."""
 
+import json
 from typing import Any, ClassVar
 
 import pytest
@@ -8,6 +9,8 @@ from caudal.common.adapters.sql_catalog import SqlCatalog
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import ConfigChanged
 from integration.api.house import WELL, ApiHouse
+
+FLOW: dict[str, Any] = {"code": "flow", "type": "flow"}
 
 
 def told(api: ApiHouse) -> list[tuple[str, str | None]]:
@@ -54,7 +57,13 @@ class TestCreatePoint:
         [
             ({"code": "p"}, "device", "is missing"),
             (WELL | {"nope": 1}, "nope", "there is no such field"),
-            (WELL | {"code": "a b"}, "code", "does not match ^[A-Za-z0-9_-]{1,64}$"),
+            (WELL | {"code": "a b"}, "code", "'a b' is not 1 to 64 of A-Z a-z 0-9 _ -"),
+            (WELL | {"credentials": {"token": "\ud800"}}, "credentials.token", "has a character that cannot be stored"),
+            (WELL | {"mapping": 5}, "mapping", "must be the name of a preset, or an object"),
+            (WELL | {"rules": None}, "rules", "must be an object"),
+            (WELL | {"rules": {"gap_factor": True}}, "rules.gap_factor", "must be a number"),
+            (WELL | {"variables": [FLOW | {"sentinels": [-1, True]}]}, "variables.0.sentinels.1", "must be a number"),
+            (WELL | {"time_zone": "localtime"}, "time_zone", "'localtime' is not a time zone such as America/Santiago"),
             (WELL | {"credentials": "x"}, "credentials", "must be an object"),
             ([], "body", "must be a JSON object; is the Content-Type application/json?"),
         ],
@@ -62,7 +71,8 @@ class TestCreatePoint:
     async def test_what_is_wrong_is_told_in_plain_words(
         self, api: ApiHouse, body: Any, field: str, reason: str
     ) -> None:
-        answer = await api.operator.post("/api/points/", json=body)
+        sent = json.dumps(body).encode()
+        answer = await api.operator.post("/api/points/", content=sent, headers={"Content-Type": "application/json"})
         assert answer.status_code == 422
         assert {"field": field, "reason": reason} in answer.json()["error"]["fields"]
 

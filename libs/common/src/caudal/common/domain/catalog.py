@@ -328,6 +328,10 @@ class Provider:
     """Whether it is only being tried: it is asked when somebody orders a test, and not otherwise."""
 
 
+_NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
+"""Files beside the zones: they mean another time on each machine, none, or one that counts leap seconds."""
+
+
 def checked_zone(name: str, field: str) -> str:
     """`name`, if it is a time zone of the IANA database.
 
@@ -335,6 +339,8 @@ def checked_zone(name: str, field: str) -> str:
         InvalidInput: it is not; the error names `field`.
     """
     try:
+        if name.startswith(_NO_ZONES):
+            raise ZoneInfoNotFoundError(name)
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InvalidInput(field, f"{name[:80]!r} is not a time zone such as America/Santiago") from error

@@ -1,5 +1,7 @@
 """What goes wrong at the door, as facts; entrypoints/errors.py knows the HTTP status of each."""
 
+import math
+
 from caudal.common.domain.errors import Permanent
 
 
@@ -28,7 +30,7 @@ class TooManyAttempts(Permanent):
     """Too many failed logins; the next may come after `retry_after_s` seconds."""
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__("too many failed logins")
+        super().__init__(f"too many attempts: try again in {max(1, math.ceil(retry_after_s))} s")
         self.retry_after_s = retry_after_s
 
 
@@ -36,7 +38,7 @@ class TooManyRequests(Permanent):
     """Asked too often; the next may come after `retry_after_s` seconds."""
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__("too many requests")
+        super().__init__(f"too many requests: try again in {max(1, math.ceil(retry_after_s))} s")
         self.retry_after_s = retry_after_s
 
 

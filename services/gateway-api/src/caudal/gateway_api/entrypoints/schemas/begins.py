@@ -15,7 +15,7 @@ def begin_named(value: object) -> datetime | None:
     """An instant from its text; None: since ever."""
     if value is None or value == BEGINNING:
         return None
-    return instant(value, "") if isinstance(value, str) else instant("", "")
+    return instant(str(value), "")
 
 
 def since_of(body: BaseModel) -> Since | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import ConfigDict, Field, RootModel, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, SecretStr
 
 from caudal.common.domain.catalog import (
     Counter,
@@ -22,7 +22,7 @@ from caudal.common.domain.catalog import (
     VariableType,
 )
 from caudal.common.domain.errors import InvalidInput
-from caudal.gateway_api.domain.merging import merged
+from caudal.gateway_api.domain.merging import merged, refuse_unprintable
 from caudal.gateway_api.domain.versions import Kept
 from caudal.gateway_api.entrypoints.schemas.begins import ValidFrom, since_of
 from caudal.gateway_api.entrypoints.schemas.common import (
@@ -35,11 +35,23 @@ from caudal.gateway_api.entrypoints.schemas.common import (
 )
 from caudal.gateway_api.handlers.catalog import Since
 
-Mapping = str | dict[str, Any]
+
+def _mapping(value: object) -> object:
+    if isinstance(value, str | dict):
+        return value
+    raise InvalidInput("", "must be the name of a preset, or an object")
+
+
+def _storable(secret: SecretStr) -> SecretStr:
+    refuse_unprintable(secret.get_secret_value(), "")
+    return secret
+
+
+Mapping = Annotated[str | dict[str, Any], BeforeValidator(_mapping)]
 VariableBody = Annotated[Variable, strictly(Variable)]
 RulesBody = Annotated[Rules, strictly(Rules)]
 SourceBody = Annotated[PointSource, strictly(PointSource)]
-Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_storable)]
 Credentials = Annotated[dict[Id, Secret], Field(max_length=16)]
 ChangedCredentials = Annotated[dict[Id, Secret | None], Field(max_length=16)]
 

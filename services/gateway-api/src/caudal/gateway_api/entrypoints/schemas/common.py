@@ -1,5 +1,6 @@
 """Shapes and parameter types that several rooms share."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -18,7 +19,7 @@ from pydantic import (
 )
 
 from caudal.common.domain.errors import InvalidInput
-from caudal.common.domain.ids import ID_PATTERN
+from caudal.common.domain.ids import ID_PATTERN, checked_id
 from caudal.gateway_api.domain.intervals import instant
 from caudal.gateway_api.domain.merging import refuse_unprintable
 
@@ -97,10 +98,26 @@ def _printable(text: str) -> str:
     return text
 
 
+def _id(text: str) -> str:
+    return checked_id(text, "")
+
+
+_wanted = re.compile(r"Expected `(\w+)")
+_place = re.compile(r"\[(\d+)\]")
+_WORDS = {
+    "float": "must be a number",
+    "int": "must be a whole number",
+    "str": "must be a text",
+    "bool": "must be true or false",
+    "array": "must be a list",
+    "object": "must be an object",
+}
+"""What msgspec says that it expected, as the reasons of all other fields are told."""
+
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 """RFC 3339 with a zone; becomes UTC."""
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
+Id = Annotated[str, AfterValidator(_id), Field(json_schema_extra={"pattern": ID_PATTERN})]
 Number = Annotated[float, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Yes = Annotated[bool, Field(strict=True)]
@@ -115,11 +132,19 @@ def strictly(kind: Any) -> WrapValidator:
             try:
                 msgspec.convert(value, kind)
             except msgspec.ValidationError as error:
-                reason, _, path = str(error).partition(" - at `$")
-                raise InvalidInput(path.rstrip("`").lstrip("."), reason) from error
+                raise _in_our_words(error) from error
         return found
 
     return WrapValidator(validate)
+
+
+def _in_our_words(error: msgspec.ValidationError) -> InvalidInput:
+    """What msgspec would not take, told as everything else is: `limits.0.min: must be a number`."""
+    reason, _, path = str(error).partition(" - at `$")
+    wanted = _wanted.match(reason)
+    return InvalidInput(
+        _place.sub(r".\1", path.rstrip("`")).lstrip("."), _WORDS.get(wanted[1], reason) if wanted else reason
+    )
 
 
 def validated(model: type[Model], value: object) -> Model:
