@@ -75,6 +75,8 @@ class MemoryFleet:
     def __init__(self, providers: Sequence[Provider], points: Sequence[Point]) -> None:
         self._providers, self._points = providers, points
         self.marks: dict[str, int] = {}
+        self.others: list[str] = []
+        """Points that have no source."""
 
     async def providers(self) -> Sequence[Provider]:
         """As `Fleet`."""
@@ -83,6 +85,10 @@ class MemoryFleet:
     async def sourced(self) -> Sequence[Point]:
         """As `Fleet`."""
         return self._points
+
+    async def codes(self) -> Sequence[str]:
+        """As `Fleet`."""
+        return [*self.others, *(point.code for point in self._points)]
 
     async def vault(self) -> Vault:
         """As `Secrets`."""

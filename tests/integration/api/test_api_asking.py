@@ -1,13 +1,15 @@
 """Asking providers through the API: secrets are written and never read, status is told, and a provider can be tried."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from caudal.common.adapters.sealing import Sealer, place_of
+from caudal.common.adapters.sql_catalog import SqlCatalog
 from caudal.common.bus.messages import Command
+from caudal.common.domain.catalog import PointSource
 from caudal.gateway_api.domain.signatures import signature
 from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.domain.breaker import Breaker
@@ -22,7 +24,7 @@ ACME: dict[str, Any] = {
     "connection": {"base_url": "https://acme.example"},
     "authentication": {"kind": "login"},
 }
-SOURCE = {"remote_id": "47-b", "keys": {"flow": "q"}}
+SOURCE: dict[str, Any] = {"remote_id": "47-b", "keys": {"flow": "q"}}
 SAID = {"device": "meter-1", "measured_at": "2026-03-02T09:00:00Z", "values": {"flow": 1}}
 
 
@@ -129,6 +131,38 @@ class TestSettings:
         body = {"code": "w", "device": "d", "provider": "acme", "source": source}
         assert (await api.admin.post("/api/points/", json=body)).status_code == 422
 
+    @pytest.mark.parametrize(
+        ("since", "reason"),
+        [
+            ("2026-03-02T10:00:01Z", "must not lie in the future"),
+            ("1999-12-31T23:59:59Z", "must not lie before 2000-01-01"),
+            ("2026-01-01T00:00:00", "needs a time zone"),
+            ("soon", None),
+        ],
+    )
+    async def test_a_history_that_cannot_be_wanted_is_refused(
+        self, api: ApiHouse, since: str, reason: str | None
+    ) -> None:
+        await api.admin.post("/api/providers/", json=ACME)
+        body = {"code": "w", "device": "d", "provider": "acme", "source": SOURCE | {"history_from": since}}
+        made = await api.admin.post("/api/points/", json=body)
+        await api.add_point(provider="acme", source=SOURCE)
+        changed = await api.admin.patch("/api/points/well-1", json={"source": body["source"]})
+        for answer in (made, changed):
+            assert answer.status_code == 422
+            (field,) = answer.json()["error"]["fields"]
+            assert field["field"] == "source.history_from"
+            assert reason in (None, field["reason"])
+
+    async def test_a_history_can_be_wanted(self, api: ApiHouse) -> None:
+        await api.admin.post("/api/providers/", json=ACME)
+        since = "2026-01-01T00:00:00Z"
+        await api.add_point(provider="acme", source=SOURCE | {"history_from": since})
+        assert (await api.reader.get("/api/points/well-1")).json()["source"]["history_from"] == since
+        (point,) = await SqlCatalog(api.engine).sourced()
+        assert point.source == PointSource(**SOURCE, history_from=datetime(2026, 1, 1, tzinfo=UTC))
+        assert await SqlCatalog(api.engine).codes() == ["well-1"]
+
     async def test_presets_make_providers(self, api: ApiHouse) -> None:
         presets = (await api.admin.get("/api/provider-presets/")).json()
         assert set(presets) == {"twin", "nettra", "novus", "tago", "tdata", "thingsio"}
@@ -160,11 +194,13 @@ class TestStatus:
         )
         await record.asked([state], provider)
         await record.move("well-1", {"flow": NOW - hour}, NOW)
+        await record.reach("well-1", {"flow": NOW - 2 * hour, "level": NOW - 30 * hour})
         shown = (await api.reader.get("/api/providers/acme/status")).json()
         assert (shown["last_connection"], shown["last_error"], shown["lag_s"]) == ("2026-03-02T09:00:00Z", "E", 3600)
         assert (shown["polling"]["points"], shown["polling"]["failing"]) == (1, 1)
         shown = (await api.reader.get("/api/points/well-1/status")).json()
         assert (shown["lag_s"], shown["polling"]["complete_until"]) == (3600, "2026-03-02T09:00:00Z")
+        assert shown["polling"]["complete_from"] == "2026-03-02T08:00:00Z"
         assert (shown["polling"]["failures"], shown["polling"]["error"]) == (2, "E")
 
 

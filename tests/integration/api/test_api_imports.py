@@ -75,7 +75,7 @@ class TestPoints:
         assert refusals(report)[0][1] == "type"
         kept = (await acme.admin.get("/api/points/w-1")).json()
         assert (kept["device"], kept["time_zone"]) == ("w-1", "America/Santiago")
-        assert kept["source"] == {"remote_id": "r", "keys": {"flow": "q1"}}
+        assert kept["source"] == {"remote_id": "r", "keys": {"flow": "q1"}, "history_from": None}
 
     async def test_changes_are_told_field_by_field_and_empty_cells_change_nothing(self, acme: ApiHouse) -> None:
         await imported(acme.admin, POINTS)

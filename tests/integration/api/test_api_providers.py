@@ -54,7 +54,7 @@ class TestProviders:
         answer = await api.admin.post("/api/providers/", json=ACME | asked | {"testing": True})
         assert answer.json() == ACME | UNSAID | asked | {"testing": True}
         source = {"remote_id": "47-b", "keys": {"flow": "q"}}
-        assert (await api.add_point(provider="acme", source=source))["source"] == source
+        assert (await api.add_point(provider="acme", source=source))["source"] == source | {"history_from": None}
         catalog = SqlCatalog(api.engine)
         assert await catalog.providers() == [Provider(**ACME, **asked, testing=True)]
         assert [point.source for point in await catalog.sourced()] == [PointSource(**source)]

@@ -25,8 +25,9 @@ from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.domain.breaker import FAILURES
+from caudal.ingest.domain.schedule import Reach
 from caudal.ingest.handlers.accepting import Accepting
-from caudal.ingest.handlers.asking import Asker, Reach
+from caudal.ingest.handlers.asking import Asker
 from caudal.ingest.handlers.polling import Polling, Round
 from caudal.ingest.main import VERSION_TABLE
 from caudal.ingest.ports import Failed, Question

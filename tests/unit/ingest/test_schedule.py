@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caudal.ingest.domain.breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, Breaker
-from caudal.ingest.domain.schedule import LONGEST_BACK_OFF, PointState, back_off, is_due, next_slot, stretches
+from caudal.ingest.domain.schedule import (
+    LONGEST_BACK_OFF,
+    PointState,
+    Reach,
+    back_off,
+    is_due,
+    next_slot,
+    stretches,
+)
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -56,18 +64,18 @@ def test_back_off_grows_and_ends_somewhere(point: str, failures: int) -> None:
 def test_variables_of_like_age_are_asked_for_together_and_a_silent_one_by_itself() -> None:
     names = {"flow": "q", "level": "n", "total": "v"}
     cursors = {"flow": NOW - 10 * MINUTE, "level": NOW - 30 * MINUTE, "total": NOW - 1000 * HOUR}
-    assert stretches(names, cursors, NOW, first=24 * HOUR, overlap=HOUR) == [
+    assert stretches(names, cursors, NOW, Reach(24 * HOUR, HOUR)) == [
         (NOW - 1001 * HOUR, {"total": "v"}),
         (NOW - 90 * MINUTE, {"level": "n", "flow": "q"}),
     ]
 
 
 def test_a_new_variable_is_asked_for_from_a_day_ago_on() -> None:
-    assert stretches({"flow": "q"}, {}, NOW, first=24 * HOUR, overlap=HOUR) == [(NOW - 24 * HOUR, {"flow": "q"})]
+    assert stretches({"flow": "q"}, {}, NOW, Reach(24 * HOUR, HOUR)) == [(NOW - 24 * HOUR, {"flow": "q"})]
 
 
 def test_a_cursor_in_the_future_is_taken_back_to_now() -> None:
-    assert stretches({"flow": "q"}, {"flow": NOW + HOUR}, NOW, HOUR, MINUTE) == [(NOW - MINUTE, {"flow": "q"})]
+    assert stretches({"flow": "q"}, {"flow": NOW + HOUR}, NOW, Reach(HOUR, MINUTE)) == [(NOW - MINUTE, {"flow": "q"})]
 
 
 def test_breaker_opens_after_failures_in_a_row_and_an_answer_closes_it() -> None:

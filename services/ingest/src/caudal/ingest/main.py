@@ -42,9 +42,10 @@ from caudal.ingest.adapters.terminal import progress_bar
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.reports import Report
+from caudal.ingest.domain.schedule import Reach
 from caudal.ingest.entrypoints import batch, poll, trying, uplink
 from caudal.ingest.handlers.accepting import Accepting
-from caudal.ingest.handlers.asking import Asker, Reach
+from caudal.ingest.handlers.asking import Asker
 from caudal.ingest.handlers.hearing import Hearing
 from caudal.ingest.handlers.key_uses import KeyUses
 from caudal.ingest.handlers.lead import Lead
@@ -150,12 +151,19 @@ def polling_of(
     fleet, clients = PatientFleet(SqlCatalog(engine)), KeptClients(opened)
     secrets = SqlSecrets(engine, open_sealer(CredentialSettings(), common.data_dir))
     record = SqlPollingRecord(engine)
-    first, overlap = settings.polling_first_hours, settings.polling_overlap_minutes
-    asker = Asker(accepting, record, clock, Reach(timedelta(hours=first), timedelta(minutes=overlap)))
+    asker = Asker(accepting, record, clock, _reach(settings))
     holder = MqttSettings().mqtt_client_id or NAME
     every, at_once = timedelta(minutes=settings.polling_minutes), settings.polling_at_once
     polling = Polling(fleet, secrets, clients, record, asker, clock, every=every, at_once=at_once, holder=holder)
     return polling, Trying(fleet, secrets, clients, feeds, accepting, publisher, clock, polling.order)
+
+
+def _reach(settings: IngestSettings) -> Reach:
+    return Reach(
+        timedelta(hours=settings.polling_first_hours),
+        timedelta(minutes=settings.polling_overlap_minutes),
+        timedelta(days=settings.polling_look_back_days),
+    )
 
 
 def add_clocks(service: Service, polling: Polling, settings: IngestSettings) -> None:

@@ -42,6 +42,9 @@ class IngestSettings(Section):
     """How far back a variable is asked for the first time."""
     polling_overlap_minutes: float = Field(default=60.0, ge=0)
     """How far before its cursor a variable is asked for each time: rows may appear late at the provider."""
+    polling_look_back_days: float = Field(default=7.0, ge=0, le=90)
+    """How far before now each point is asked for once a day: a device that was cut off hands in its backlog after its
+    newest value, behind the cursor. 0: never."""
     polling_networks: Annotated[tuple[str, ...], NoDecode] = ()
     """Networks whose providers may be asked although they are not public, such as 192.168.0.0/16; commas between."""
     redis_url: SecretStr = SecretStr("")

@@ -74,6 +74,10 @@ class SqlCatalog:
         )
         return [point_of(row, []) for row in rows]
 
+    async def codes(self) -> list[str]:
+        """Of all points, in order."""
+        return [row["code"] for row in await self._rows(sa.select(_points.c.code).order_by(_points.c.code))]
+
     async def _point_where(self, condition: sa.ColumnElement[bool]) -> Point | None:
         query = (
             sa.select(_points, _variables.c.body)

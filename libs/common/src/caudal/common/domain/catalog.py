@@ -244,6 +244,13 @@ class PointSource:
     """What the provider calls the point's device."""
     keys: dict[str, str]
     """Variable code to what the provider calls it."""
+    history_from: datetime | None = None
+    """From when on the provider's history is wanted, with a zone: nothing older is asked for, and all that is newer is,
+    page by page behind what is new. None: a day back the first time, as ingest is set."""
+
+    def __post_init__(self) -> None:
+        if self.history_from is not None and self.history_from.tzinfo is None:
+            raise InvalidInput("history_from", "needs a time zone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ class SqlCredentials:
 
 # ---------------------------------------------------------------- views that ingest's migration publishes
 
-_POINT = ("asked_at", "answered_at", "measured_until", "complete_until", "error_at")
+_POINT = ("asked_at", "answered_at", "measured_until", "complete_until", "complete_from", "error_at")
 polling_points = sa.table(
     "polling_points",
     *(sa.column(name, UtcDateTime) for name in _POINT),

@@ -11,6 +11,7 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.mapping import mapping_from
 from caudal.common.domain.payloads.reader import Reader
+from caudal.common.domain.payloads.times import EARLIEST
 from caudal.common.domain.provider_feeds import feed_settings
 from caudal.common.domain.providers import provider_settings
 from caudal.gateway_api.domain.merging import refuse_unprintable
@@ -116,6 +117,8 @@ def _check_source(point: Point) -> None:
         raise InvalidInput("source.remote_id", f"has 1 to {MAX_TEXT} characters")
     if not 1 <= len(point.source.keys) <= MAX_VARIABLES:
         raise InvalidInput("source.keys", f"names 1 to {MAX_VARIABLES} variables")
+    if point.source.history_from is not None and point.source.history_from < EARLIEST:
+        raise InvalidInput("source.history_from", f"must not lie before {EARLIEST.date()}")
     for code, key in point.source.keys.items():
         checked_id(code, "source.keys")
         if not 1 <= len(key) <= MAX_TEXT:

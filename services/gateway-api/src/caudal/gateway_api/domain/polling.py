@@ -15,6 +15,8 @@ class PointPolling:
     """The newest instant of which a value came."""
     complete_until: datetime | None = None
     """Until here every variable is complete."""
+    complete_from: datetime | None = None
+    """From here on every variable is there; it moves back while an older history is fetched (`source.history_from`)."""
     failures: int = 0
     """In a row."""
     error: str | None = None

@@ -72,6 +72,7 @@ async def create_point(desk: CatalogDesk, caller: Caller, point: Point, secrets:
         InvalidInput: a field cannot be used, or the provider is unknown.
     """
     point = checked_point(_placed(caller, point))
+    _check_history(desk, point)
     async with desk.store.edit(caller.scope) as edit:
         await edit.add_point(point, desk.clock.now())
         await _check_source(edit, caller, None, point)
@@ -105,6 +106,7 @@ async def change_point(
         before = await edit.point(code)
         expected.check(replace(before, earlier=()))
         after = changed_from(before, start, lambda version: checked_point(_placed(caller, change(version))))
+        _check_history(desk, after)
         # Before the point moves: whose they were is still to be seen.
         ties = await edit.forget_foreign(code, after.client) if before.client != after.client else ()
         await edit.put_point(after, desk.clock.now())
@@ -226,6 +228,13 @@ async def _check_source(edit: CatalogEdit, caller: Caller, before: Point | None,
         return
     if (await edit.provider(after.provider)).client is None:
         raise Forbidden("this provider is shared by all clients: only staff say which of its devices is whose")
+
+
+def _check_history(desk: CatalogDesk, point: Point) -> None:
+    """Raises, if the history that is wanted of the point's provider is still to come."""
+    since = point.source.history_from if point.source else None
+    if since is not None and since > desk.clock.now():
+        raise InvalidInput("source.history_from", "must not lie in the future")
 
 
 async def _check_claim(edit: CatalogEdit, caller: Caller, before: Point | None, after: Point) -> None:

@@ -53,6 +53,11 @@ class PatientFleet:
         with asking_again():
             return await self._inner.sourced()
 
+    async def codes(self) -> Sequence[str]:
+        """As the other fleet."""
+        with asking_again():
+            return await self._inner.codes()
+
 
 @contextmanager
 def asking_again() -> Iterator[None]:

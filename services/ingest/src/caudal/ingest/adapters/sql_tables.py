@@ -14,6 +14,22 @@ cursors = sa.Table(
     sa.Column("complete_until", UtcDateTime, nullable=False),
     sa.Column("moved_at", UtcDateTime, nullable=False),
 )
+histories = sa.Table(
+    "ingest_histories",
+    metadata,
+    sa.Column("point", sa.String(64), primary_key=True),
+    sa.Column("variable", sa.String(64), primary_key=True),
+    sa.Column("complete_from", UtcDateTime, nullable=False),
+)
+handed = sa.Table(
+    "ingest_handed",
+    metadata,
+    sa.Column("point", sa.String(64), primary_key=True),
+    sa.Column("variable", sa.String(64), primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("marks", sa.LargeBinary, nullable=False),
+)
+"""What was handed on lately: microseconds since 1970 to the mark of a value, as MessagePack."""
 points = sa.Table(
     "ingest_points",
     metadata,
@@ -26,6 +42,7 @@ points = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("error_at", UtcDateTime),
     sa.Column("is_behind", sa.Boolean, nullable=False),
+    sa.Column("looked_back_at", UtcDateTime),
 )
 providers = sa.Table(
     "ingest_providers",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,6 +11,32 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_BACK_OFF = timedelta(minutes=2)
 """How soon a point that failed is asked again; it doubles with each further failure in a row."""
 LONGEST_BACK_OFF = timedelta(hours=2)
+LOOKS_BACK_EVERY = timedelta(days=1)
+"""How often a point is asked for what came late at its provider, each at an hour of its own."""
+OLDER = timedelta(days=1)
+"""How much of a history that somebody wanted later is fetched in one piece."""
+
+Stretch = tuple[datetime, dict[str, str]]
+"""From when on, and variable code to what the provider calls it."""
+
+
+class Reach(NamedTuple):
+    """How far back is asked."""
+
+    first: timedelta = timedelta(days=1)
+    """The first time."""
+    overlap: timedelta = timedelta(hours=1)
+    """Before the cursor, each time: rows may appear late at the provider."""
+    look_back: timedelta = timedelta()
+    """Before now, once a day: a device that was cut off hands in its backlog after its newest value. 0: never."""
+
+
+class Complete(NamedTuple):
+    """The stretch of time, by variable, of which everything was handed on."""
+
+    since: Mapping[str, datetime]
+    until: Mapping[str, datetime]
+    """The cursors."""
 
 
 class PointState(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +56,8 @@ class PointState(msgspec.Struct, frozen=True, kw_only=True):
     error_at: datetime | None = None
     is_behind: bool = False
     """Whether there was more to fetch than one round does."""
+    looked_back_at: datetime | None = None
+    """When it was last asked for what came late."""
 
 
 def is_due(point: str, sampling: timedelta, state: PointState | None, now: datetime) -> bool:
@@ -57,28 +86,70 @@ def back_off(point: str, failures: int) -> timedelta:
     return longest * (1 - _share(point) / 4)
 
 
+def looks_back(point: str, state: PointState, now: datetime, reach: Reach) -> bool:
+    """Whether a point is to be asked this time for what came late at its provider."""
+    if not reach.look_back or state.looked_back_at is None or state.looked_back_at > now:
+        return bool(reach.look_back)
+    return now >= next_slot(point, LOOKS_BACK_EVERY, state.looked_back_at)
+
+
 def stretches(
-    variables: Mapping[str, str], cursors: Mapping[str, datetime], now: datetime, first: timedelta, overlap: timedelta
-) -> list[tuple[datetime, dict[str, str]]]:
+    variables: Mapping[str, str],
+    cursors: Mapping[str, datetime],
+    now: datetime,
+    reach: Reach,
+    *,
+    looking_back: bool = False,
+    wanted_from: datetime | None = None,
+) -> list[Stretch]:
     """From which instants on a point's variables are to be asked for, earliest first.
 
-    Variables whose cursors lie within `overlap` of one another are asked for together. One that has been silent for
+    Variables whose cursors lie within the overlap of one another are asked for together. One that has been silent for
     months is asked for by itself, so that the others are not fetched for all that time again and again.
 
     Args:
         variables: Variable code to what the provider calls it.
         cursors: Variable code to the instant until which it is complete.
         now: Cursors beyond it are taken back to it.
-        first: How far back a variable is asked for that has no cursor.
-        overlap: How far before its cursor a variable is asked for: rows may appear late at the provider.
+        reach: How far before their cursors they are asked for, and those that have none.
+        looking_back: Whether what came late is asked for, too.
+        wanted_from: Nothing that was measured before is asked for.
     """
-    starts = {code: min(cursors[code], now) - overlap if code in cursors else now - first for code in variables}
-    groups: list[tuple[datetime, dict[str, str]]] = []
+    least = now - reach.look_back if looking_back else now
+    starts = {
+        code: min(cursors[code] - reach.overlap, now - reach.overlap, least) if code in cursors else now - reach.first
+        for code in variables
+    }
+    if wanted_from is not None:
+        starts = {code: max(start, wanted_from) for code, start in starts.items()}
+    groups: list[Stretch] = []
     for code in sorted(starts, key=lambda each: (starts[each], each)):
-        if not groups or starts[code] - groups[-1][0] > overlap:
+        if not groups or starts[code] - groups[-1][0] > reach.overlap:
             groups.append((starts[code], {}))
         groups[-1][1][code] = variables[code]
     return groups
+
+
+def older(
+    variables: Mapping[str, str], since: Mapping[str, datetime], wanted_from: datetime | None
+) -> tuple[datetime, datetime, dict[str, str]] | None:
+    """The next piece of history before what is there already: start, end and variables; None: all that is wanted is.
+
+    The newest missing piece comes first, and variables that lack more than others wait for them to catch up.
+
+    Args:
+        variables: Variable code to what the provider calls it.
+        since: Variable code to the instant from which on it is there.
+        wanted_from: Where the history that somebody wants begins.
+    """
+    if wanted_from is None:
+        return None
+    lacking = {code: since[code] for code in variables if code in since and since[code] > wanted_from}
+    if not lacking:
+        return None
+    end = max(lacking.values())
+    start = max(wanted_from, end - OLDER, *(at for at in lacking.values() if at < end))
+    return start, end, {code: variables[code] for code, at in lacking.items() if at == end}
 
 
 def _share(point: str) -> float:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -12,26 +11,22 @@ import structlog
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import CaudalError
 from caudal.common.ports import Clock
-from caudal.ingest.domain.schedule import PointState, stretches
+from caudal.ingest.domain.schedule import Complete, PointState, Reach, looks_back, older, stretches
 from caudal.ingest.handlers.accepting import Accepting
-from caudal.ingest.handlers.polled import Handed, arrivals_of, refused_of
-from caudal.ingest.ports import Answered, Failed, NoData, Outcome, PollingRecord, ProviderClient, Question
+from caudal.ingest.handlers.polled import Handed, Refused, arrivals_of, refused_of
+from caudal.ingest.ports import Answered, Failed, Marks, NoData, Outcome, PollingRecord, ProviderClient, Question
 
 POINT_S = 300.0
 """How long one point may take, all its pages together."""
 MAX_PAGES = 100
 """Pages fetched for one point in one round; the rest in the next, so that no point keeps the others waiting."""
 
+OLDER_PAGES = 20
+"""The same of an older history that somebody wants: what is new goes before it."""
+REMEMBERED_BEYOND = timedelta(days=1)
+"""How much further back than it is asked for again it is remembered what was handed on."""
+
 _log = structlog.get_logger(__name__)
-
-
-class Reach(NamedTuple):
-    """How far back is asked."""
-
-    first: timedelta = timedelta(days=1)
-    """The first time."""
-    overlap: timedelta = timedelta(hours=1)
-    """Before the cursor, each time: rows may appear late at the provider."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -46,11 +41,14 @@ class Asked(msgspec.Struct, frozen=True):
 class _Progress:
     """How far one point's asking has come."""
 
-    def __init__(self, state: PointState) -> None:
+    def __init__(self, point: Point, state: PointState, complete: Complete, handed: Handed) -> None:
+        assert point.source is not None
+        self.point, self.source, self.handed = point, point.source, handed
+        self.until, self.since = complete.until, dict(complete.since)
         self.newest: dict[str, datetime] = {}
         self.measured_until = state.measured_until
         self.readings = self.pages = 0
-        self.is_behind = False
+        self.is_behind = self.is_recent = False
 
     def saw(self, answer: Answered) -> None:
         """Note the newest instant of each variable."""
@@ -59,6 +57,14 @@ class _Progress:
                 self.newest[code] = max(reading.measured_at, self.newest.get(code, reading.measured_at))
         seen = [at for at in (*self.newest.values(), self.measured_until) if at is not None]
         self.measured_until = max(seen, default=None)
+
+    def begins(self, start: datetime, keys: Mapping[str, str]) -> dict[str, datetime]:
+        """Where the histories begin of which nothing is known, or into which this stretch makes a gap."""
+        return {
+            code: start
+            for code in keys
+            if code not in self.since or (code in self.until and start > self.until[code] >= self.since[code])
+        }
 
 
 class Asker:
@@ -76,20 +82,21 @@ class Asker:
         self._record = record
         self._clock = clock
         self._reach = reach
-        self.handed = Handed()
+        self.refused = Refused()
 
-    async def ask(
-        self, client: ProviderClient, point: Point, state: PointState, cursors: Mapping[str, datetime]
-    ) -> Asked:
-        """Hand on all that the provider has of `point` from its cursors on.
+    async def ask(self, client: ProviderClient, point: Point, state: PointState, complete: Complete) -> Asked:
+        """Hand on all that the provider has of `point` from its cursors on, then what is wanted of its past.
 
         Raises:
             CaudalError: the bus or the record is away, which is not the provider's fault.
         """
-        progress, begun = _Progress(state), self._clock.now()
+        begun = self._clock.now()
+        handed = Handed(await self._record.handed(point.code), self._remembered_since(point, complete, begun))
+        progress = _Progress(point, state, complete, handed)
+        is_looking_back = looks_back(point.code, state, begun, self._reach)
         try:
             async with asyncio.timeout(POINT_S):
-                failure = await self._fetch(client, point, cursors, progress)
+                failure = await self._fetch(client, progress, is_looking_back)
         except TimeoutError:
             progress.is_behind = progress.pages > 0
             slow = Failed(reason=f"gives no answer within {POINT_S:.0f} s", is_transient=True)
@@ -100,56 +107,99 @@ class Asker:
             # Without the message and the trace: either may quote an address with a secret in it.
             _log.error("client failed", point=point.code, provider=point.provider, error=type(error).__name__)
             failure = Failed(reason=f"our client failed: {type(error).__name__}", is_transient=False)
+        if is_looking_back and progress.is_recent:
+            state = msgspec.structs.replace(state, looked_back_at=begun)
         return Asked(_state_after(state, progress, failure, begun, self._clock.now()), failure, progress.readings)
 
-    async def _fetch(
-        self, client: ProviderClient, point: Point, cursors: Mapping[str, datetime], progress: _Progress
-    ) -> Failed | None:
-        """Fetch every page; the failure that ended it before the end."""
+    def _remembered_since(self, point: Point, complete: Complete, now: datetime) -> dict[str, datetime]:
+        """By variable: a silent one's last values are asked for again and again, however old they are."""
         assert point.source is not None
-        now = self._clock.now()
-        for start, keys in stretches(point.source.keys, cursors, now, self._reach.first, self._reach.overlap):
-            question = Question(remote_id=point.source.remote_id, keys=keys, start=start, end=now)
-            async with _closing(client.history(question)) as outcomes:
+        reach = max(self._reach.first, self._reach.overlap, self._reach.look_back) + REMEMBERED_BEYOND
+        return {code: min(complete.until.get(code, now), now) - reach for code in point.source.keys}
+
+    async def _fetch(self, client: ProviderClient, progress: _Progress, is_looking_back: bool) -> Failed | None:
+        """Fetch what is new, then what is wanted of the past; the failure that ended it before the end."""
+        failure = await self._fetch_recent(client, progress, is_looking_back)
+        progress.is_recent = failure is None and not progress.is_behind
+        return await self._fetch_older(client, progress) if progress.is_recent else failure
+
+    async def _fetch_recent(self, client: ProviderClient, progress: _Progress, is_looking_back: bool) -> Failed | None:
+        now, source = self._clock.now(), progress.source
+        ahead = stretches(
+            source.keys,
+            progress.until,
+            now,
+            self._reach,
+            looking_back=is_looking_back,
+            wanted_from=source.history_from,
+        )
+        for start, keys in ahead:
+            async with _closing(client.history(_question(progress, keys, start, now))) as outcomes:
                 async for outcome in outcomes:
                     if isinstance(outcome, Failed):
                         return outcome
-                    await self._keep(point, keys, outcome, progress)
+                    await self._keep(keys, outcome, progress, moves=True)
                     if progress.pages >= MAX_PAGES:
                         progress.is_behind = True
                         return None
+            await self._reach_to(progress, progress.begins(start, keys))
         return None
 
+    async def _fetch_older(self, client: ProviderClient, progress: _Progress) -> Failed | None:
+        """Go back in pieces towards where the wanted history begins; one that breaks off is fetched again."""
+        most = progress.pages + OLDER_PAGES
+        while piece := older(progress.source.keys, progress.since, progress.source.history_from):
+            start, end, keys = piece
+            if progress.pages >= most:
+                progress.is_behind = True
+                return None
+            async with _closing(client.history(_question(progress, keys, start, end))) as outcomes:
+                async for outcome in outcomes:
+                    if isinstance(outcome, Failed):
+                        return outcome
+                    await self._keep(keys, outcome, progress, moves=False)
+            await self._reach_to(progress, dict.fromkeys(keys, start))
+        return None
+
+    async def _reach_to(self, progress: _Progress, since: dict[str, datetime]) -> None:
+        await self._record.reach(progress.point.code, since)
+        progress.since |= since
+
     async def _keep(
-        self, point: Point, keys: Mapping[str, str], outcome: Answered | NoData, progress: _Progress
+        self, keys: Mapping[str, str], outcome: Answered | NoData, progress: _Progress, *, moves: bool
     ) -> None:
         """Hand on a page, then move the cursors: as far as it is complete, and never beyond what was measured.
 
         A device that was cut off hands its provider old values later; they are found because its cursor has stayed.
         """
+        point = progress.point
         progress.pages += 1
+        marks: Marks = {}
         if isinstance(outcome, Answered):
-            news = self.handed.news(point.code, outcome.readings)
-            rows = self.handed.new_rows(point.code, outcome.unreadable)
+            news = progress.handed.news(outcome.readings)
+            rows = self.refused.news(point.code, outcome.unreadable)
             await self._accepting.accept([*arrivals_of(point, news), *refused_of(point, rows)])
             progress.saw(outcome)
             progress.readings += len(news)
-            self._remember(point.code, outcome, progress)
-        until = outcome.complete_until
-        if until is not None:
-            moved = {code: min(until, progress.newest[code]) for code in keys if code in progress.newest}
-            await self._record.move(point.code, moved, self._clock.now())
+            self.refused.keep(point.code, outcome.unreadable)
+            marks = progress.handed.keep(news)
+        until = outcome.complete_until if moves else None
+        moved = {code: min(until, progress.newest[code]) for code in keys if until and code in progress.newest}
+        await self._record.move(point.code, moved, self._clock.now(), marks)
 
-    def _remember(self, point: str, answer: Answered, progress: _Progress) -> None:
-        self.handed.keep_rows(point, answer.unreadable)
-        if progress.measured_until is not None:
-            self.handed.keep(point, answer.readings, progress.measured_until - 2 * self._reach.overlap)
+
+def _question(progress: _Progress, keys: Mapping[str, str], start: datetime, end: datetime) -> Question:
+    return Question(remote_id=progress.source.remote_id, keys=keys, start=start, end=end)
 
 
 def _state_after(
     state: PointState, progress: _Progress, failure: Failed | None, begun: datetime, now: datetime
 ) -> PointState:
     asked = msgspec.structs.replace(state, asked_at=begun, measured_until=progress.measured_until)
+    if failure is not None and progress.is_recent:
+        # What is new has come: that the past is refused makes nobody wait for the next value.
+        answered = {"answered_at": now, "failures": 0, "is_behind": False}
+        return msgspec.structs.replace(asked, error=f"older history: {failure.reason}", error_at=now, **answered)
     if failure is not None:
         return msgspec.structs.replace(
             asked, failures=state.failures + 1, error=failure.reason, error_at=now, is_behind=False

@@ -1,7 +1,7 @@
 """Readings and rejects as messages that fit the bus."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 import msgspec
@@ -18,6 +18,7 @@ MAX_READINGS = 500
 """Readings in one bundle."""
 MAX_REJECTED_TEXT = 180_000
 """Characters kept of a rejected payload; whole for all that a message can bring, unless it has to be escaped."""
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 REASONS_SHOWN = 3
 """Reasons spelled out when a payload has many."""
 
@@ -111,8 +112,10 @@ def _rejected(
     text, encoding, cut = text_or_base64(payload, most)
     if cut:
         reason = f"{reason} (cut: {len(text)} of {len(text) + cut} characters of the payload are kept)"
+    # A row that a provider keeps is the same row whenever we are given it; what is sent to us is sent anew each time.
+    name = (topic or source.device, payload, _EVER if source.inlet is Inlet.POLL else received_at)
     return Rejected(
-        id=digest(topic, payload, received_at),
+        id=digest(*name),
         device=source.device,
         received_at=received_at,
         inlet=source.inlet,

@@ -1,7 +1,8 @@
 """What a provider answered, in the words that every door understands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from hashlib import blake2b
 
 import msgspec
 
@@ -10,7 +11,7 @@ from caudal.common.domain.catalog import Point
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable
 from caudal.common.domain.readings import Inlet
 from caudal.ingest.handlers.accepting import Arrival
-from caudal.ingest.ports import RemoteReading, UnreadableRow
+from caudal.ingest.ports import Marks, RemoteReading, UnreadableRow
 
 READINGS_AT_ONCE = 500
 """Readings in one arrival."""
@@ -53,51 +54,83 @@ def _canonical(reading: RemoteReading) -> dict[str, object]:
 
 
 class Handed:
-    """What was handed on lately: the overlap brings it again and again, and it need not travel again.
+    """What was handed on of one point lately: the overlap brings it again and again, and it need not travel again.
 
-    Kept in memory alone. After a restart an overlap's readings travel once more, which changes nothing in the ledger.
+    The ledger would take it for another delivery, and the later one counts: an old value would come before what
+    somebody has put right since. So the record keeps it, whichever replica asks, however often one is started.
+
+    Args:
+        known: From the record.
+        since: Variable code to the instant before which nothing of it is remembered.
+    """
+
+    def __init__(self, known: Marks, since: Mapping[str, datetime]) -> None:
+        self._known = dict(known)
+        self._since = since
+
+    def news(self, readings: Sequence[RemoteReading]) -> list[RemoteReading]:
+        """What of `readings` was not handed on yet, or with another value."""
+        marks = _marks(readings)
+        found: list[RemoteReading] = []
+        for reading in readings:
+            at = reading.measured_at
+            known = {code: self._known.get((code, at.date()), {}).get(at) for code in reading.values}
+            values = {
+                code: value for code, value in reading.values.items() if known[code] != marks[code, at.date()][at]
+            }
+            if values:
+                found.append(msgspec.structs.replace(reading, values=values))
+        return found
+
+    def keep(self, readings: Sequence[RemoteReading]) -> Marks:
+        """Remember that these were handed on; all that is known of the days that changed, nothing of old ones."""
+        changed: Marks = {}
+        for (code, day), marks in _marks(readings).items():
+            if day >= self._since[code].date():
+                changed[code, day] = self._known[code, day] = self._known.get((code, day), {}) | marks
+        if changed:
+            old = [(code, day) for code, day in self._known if code in self._since and day < self._since[code].date()]
+            for key in old:
+                del self._known[key]
+                changed[key] = {}
+        return changed
+
+
+class Refused:
+    """Rows that were put away lately, so that an overlap does not say them again and again.
+
+    Kept in memory alone: the ledger knows a row that was put away before.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[datetime, int]] = {}
-        self._refused: dict[str, set[int]] = {}
+        self._known: dict[str, set[int]] = {}
 
-    def news(self, point: str, readings: Sequence[RemoteReading]) -> list[RemoteReading]:
-        """Those of `readings` whose instant was not handed on yet with just these values."""
-        known, marks = self._known.get(point, {}), _marks(readings)
-        return [reading for reading in readings if known.get(reading.measured_at) != marks[reading.measured_at]]
-
-    def keep(self, point: str, readings: Sequence[RemoteReading], since: datetime) -> None:
-        """Remember that these were handed on, and forget what was measured before `since`."""
-        known = self._known.setdefault(point, {})
-        known.update(_marks(readings))
-        for at in [at for at in known if at < since]:
-            del known[at]
-
-    def new_rows(self, point: str, rows: Sequence[UnreadableRow]) -> list[UnreadableRow]:
+    def news(self, point: str, rows: Sequence[UnreadableRow]) -> list[UnreadableRow]:
         """Those of `rows` that were not put away yet."""
-        known = self._refused.get(point, set())
+        known = self._known.get(point, set())
         return [row for row in rows if hash(row.payload) not in known]
 
-    def keep_rows(self, point: str, rows: Sequence[UnreadableRow]) -> None:
+    def keep(self, point: str, rows: Sequence[UnreadableRow]) -> None:
         """Remember that these were put away; the ones before them are forgotten when they are many."""
         if rows:
-            known = self._refused.setdefault(point, set())
+            known = self._known.setdefault(point, set())
             if len(known) > ROWS_KNOWN:
                 known.clear()
             known.update(hash(row.payload) for row in rows)
 
     def forget_others(self, points: Sequence[str]) -> None:
         """Forget all points but these."""
-        for known in (self._known, self._refused):
-            for point in known.keys() - set(points):
-                del known[point]
+        for point in self._known.keys() - set(points):
+            del self._known[point]
 
 
-def _marks(readings: Sequence[RemoteReading]) -> dict[datetime, int]:
-    """A mark of all that is said of each instant: an answer may hold two values for one."""
-    marks: dict[datetime, int] = {}
+def _marks(readings: Sequence[RemoteReading]) -> Marks:
+    """A mark of all that is said of a variable at an instant, the same for ever: an answer may hold two values."""
+    marks: Marks = {}
     for reading in readings:
-        said = tuple(sorted((code, str(type(value)), value) for code, value in reading.values.items()))
-        marks[reading.measured_at] = hash((marks.get(reading.measured_at), said))
+        at = reading.measured_at
+        for code, value in reading.values.items():
+            day = marks.setdefault((code, at.date()), {})
+            said = msgspec.json.encode((day.get(at), value))
+            day[at] = int.from_bytes(blake2b(said, digest_size=4).digest(), "big")
     return marks

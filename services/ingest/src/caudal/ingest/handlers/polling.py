@@ -10,7 +10,7 @@ import structlog
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import Permanent, Transient
 from caudal.common.ports import Clock
-from caudal.ingest.domain.schedule import PointState
+from caudal.ingest.domain.schedule import Complete, PointState
 from caudal.ingest.handlers.asking import POINT_S, Asked, Asker
 from caudal.ingest.handlers.turns import Entries, Turn, due_by_provider, is_asked, state_after
 from caudal.ingest.ports import Failed, Fleet, PollingRecord, ProviderClients, ProviderState, Secrets
@@ -166,10 +166,11 @@ class Polling:
         now = self._clock.now()
         providers = {each.code: each for each in await self._fleet.providers() if is_asked(each)}
         points = await self._fleet.sourced()
-        await self._record.tidy([point.code for point in points])
-        self._asker.handed.forget_others([point.code for point in points])
+        asked = [point.code for point in points]
+        await self._record.tidy(asked, await self._fleet.codes())
+        self._asker.refused.forget_others(asked)
         remembered, states = await self._record.points(), await self._record.providers()
-        cursors, vault = await self._record.cursors(), await self._secrets.vault()
+        complete, vault = await self._complete(), await self._secrets.vault()
         changed = self._entries.changed(providers.values(), points, vault)
         due = due_by_provider(points, remembered, now, ordered, changed)
         turns: list[Turn] = []
@@ -182,12 +183,17 @@ class Polling:
                     provider=providers[code],
                     due=iter(due[code]),
                     state=state,
-                    cursors=cursors,
+                    complete=complete,
                     vault=vault,
                     until=latest,
                 )
             )
         return turns
+
+    async def _complete(self) -> dict[str, Complete]:
+        """By point, how far it is complete."""
+        since, until = await self._record.histories(), await self._record.cursors()
+        return {point: Complete(since.get(point, {}), until.get(point, {})) for point in since.keys() | until.keys()}
 
     async def _turn(self, turn: Turn, done: Round) -> None:
         """Ask one provider for all that is due: one point first, where that decides whether it is asked for others."""
@@ -229,7 +235,7 @@ class Polling:
                 state, asked_at=now, failures=state.failures + 1, error=failure.reason, error_at=now
             )
             return Asked(failed, failure, 0)
-        return await self._asker.ask(client, point, state, turn.cursors.get(point.code, {}))
+        return await self._asker.ask(client, point, state, turn.complete.get(point.code, Complete({}, {})))
 
     async def _keep(self, turn: Turn) -> None:
         asked, turn.asked = turn.asked, []

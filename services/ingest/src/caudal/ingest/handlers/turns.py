@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from caudal.common.domain.catalog import Point, Provider, ProviderType
-from caudal.ingest.domain.schedule import EPOCH, PointState, is_due
+from caudal.ingest.domain.schedule import EPOCH, Complete, PointState, is_due
 from caudal.ingest.ports import Failed, ProviderState, Vault
 
 
@@ -19,7 +19,8 @@ class Turn:
     due: Iterator[tuple[Point, PointState]]
     """Points that are to be asked for."""
     state: ProviderState
-    cursors: Mapping[str, Mapping[str, datetime]]
+    complete: Mapping[str, Complete]
+    """By point, how far it is complete."""
     vault: Vault
     until: datetime
     """From then on no further point is asked for; the rest is due in the next round."""

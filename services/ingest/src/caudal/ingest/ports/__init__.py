@@ -2,6 +2,7 @@
 
 from caudal.ingest.ports.counting import Tally as Tally
 from caudal.ingest.ports.polling import Fleet as Fleet
+from caudal.ingest.ports.polling import Marks as Marks
 from caudal.ingest.ports.polling import PollingRecord as PollingRecord
 from caudal.ingest.ports.polling import ProviderClients as ProviderClients
 from caudal.ingest.ports.polling import ProviderState as ProviderState

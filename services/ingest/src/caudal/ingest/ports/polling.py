@@ -1,7 +1,7 @@
 """What rounds need: who is to be asked, with which secrets, and what is remembered of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 import msgspec
@@ -10,6 +10,9 @@ from caudal.common.domain.catalog import Point, Provider
 from caudal.ingest.domain.breaker import Breaker
 from caudal.ingest.domain.schedule import PointState
 from caudal.ingest.ports.providers import ProviderClient
+
+Marks = dict[tuple[str, date], dict[datetime, int]]
+"""By variable and day, instants to a mark of the value that was handed on; nothing: forget that day."""
 
 
 class Fleet(Protocol):
@@ -25,6 +28,14 @@ class Fleet(Protocol):
 
     async def sourced(self) -> Sequence[Point]:
         """All points with a source and a provider, without their variables.
+
+        Raises:
+            Transient: as `providers`.
+        """
+        ...
+
+    async def codes(self) -> Sequence[str]:
+        """Of all points, whether somebody is asked for them or not.
 
         Raises:
             Transient: as `providers`.
@@ -118,14 +129,31 @@ class PollingRecord(Protocol):
         """By point and variable, the instant until which everything was handed on."""
         ...
 
-    async def move(self, point: str, cursors: Mapping[str, datetime], now: datetime) -> None:
-        """Move a point's cursors; never back, unless one lies ahead of `now`."""
+    async def histories(self) -> dict[str, dict[str, datetime]]:
+        """By point and variable, the instant from which on everything was handed on."""
+        ...
+
+    async def handed(self, point: str) -> Marks:
+        """What is remembered of what was handed on of a point."""
+        ...
+
+    async def move(
+        self, point: str, cursors: Mapping[str, datetime], now: datetime, handed: Marks | None = None
+    ) -> None:
+        """Move a point's cursors, never back unless one lies ahead of `now`; keep what was handed on."""
+        ...
+
+    async def reach(self, point: str, since: Mapping[str, datetime]) -> None:
+        """Keep from when on everything was handed on of some of a point's variables."""
         ...
 
     async def asked(self, points: Sequence[PointState], provider: ProviderState) -> None:
         """Keep how a provider and some of its points are doing."""
         ...
 
-    async def tidy(self, points: Sequence[str]) -> None:
-        """Forget all points but these."""
+    async def tidy(self, asked: Sequence[str], points: Sequence[str]) -> None:
+        """Forget how all points but `asked` are doing, and all but `points` altogether.
+
+        A point that is not asked for at the moment goes on from where it was as soon as it is again.
+        """
         ...
