@@ -21,16 +21,16 @@ JITTER_SHARE = 0.01
 _VERDICTS = frozenset({Flag.ZERO_TOTAL_RESET, Flag.UNCONFIRMED, Flag.GLITCH, Flag.COUNTER_WRAP, Flag.IMPLAUSIBLE_RISE})
 
 
-class CounterPlan(msgspec.Struct, frozen=True):
+class CounterPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of one counter, ready for use."""
 
     constants: Constants = Constants()
     kind: CounterKind = CounterKind.TOTAL
     register: float | None = None
     """2ⁿ for a register of n bits that is known to wrap."""
-    max_flow_lps: float = 1000.0
+    max_flow_lps: float
     swaps: tuple[MeterSwap, ...] = ()
-    gap_s: float = 10_800.0
+    gap_s: float
     """A longer silence than this is a gap: a rise across it is not judged."""
     start_m3: float = 0.0
     """Volume before the first count."""
@@ -250,10 +250,9 @@ def _settlement(
 
 
 def _still_in_doubt(state: CounterState, suspect: Suspect, count: float, at: datetime) -> Advance:
-    lower = count < suspect.count
-    suspect = Suspect(
-        suspect.doubt, suspect.since, at if lower else suspect.restart_at, count if lower else suspect.count, at
-    )
+    """Another count as low as the lowest since the fall, or lower."""
+    restart_at = at if count < suspect.count else suspect.restart_at
+    suspect = Suspect(suspect.doubt, suspect.since, restart_at, count, at)
     return Advance(msgspec.structs.replace(state, seen_at=at, suspect=suspect), state.total_m3, (Flag.UNCONFIRMED,))
 
 
@@ -268,7 +267,7 @@ def _judge(state: CounterState, count: float, at: datetime, plan: CounterPlan) -
         risen = state.carried_m3 + state.constants.volume_m3(state.offset + count)
         kept = msgspec.structs.replace(state, seen_at=at, suspect=rise)
         return Advance(kept, risen, (Flag.IMPLAUSIBLE_RISE, Flag.UNCONFIRMED))
-    if -growth < JITTER_SHARE * state.counter and count > 0:
+    if -growth < JITTER_SHARE * state.counter:
         return Advance(msgspec.structs.replace(state, seen_at=at), state.total_m3, (Flag.JITTER,))
     if plan.register and count > 0 and plan.is_plausible(plan.register + growth, seconds):
         wrapped = msgspec.structs.replace(state, offset=state.offset + plan.register)
