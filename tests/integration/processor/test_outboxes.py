@@ -3,19 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from caudal.common.adapters.sql import migrate, open_engine, transaction
+from caudal.common.adapters.sql import transaction
 from caudal.common.bus import codec
 from caudal.common.bus.messages import ProcessedReadings, RawReading, RawReadings
 from caudal.common.domain.catalog import Point, Variable, VariableType
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Outgoing
-from caudal.common.settings import SqlSettings
 from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.processor.adapters.outboxes import FORGET_AT, LEFT_ENTRIES, PostgresOutbox
 from caudal.processor.adapters.sql_ledger import SqlLedger
@@ -23,16 +21,6 @@ from caudal.processor.handlers.readings import Desk, keep
 from caudal.processor.ports import Entry, Letter, Outbox, Sink
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite+aiosqlite:///{tmp_path}/ledger.db" if is_sqlite else request.getfixturevalue("postgres").database()
-    engine = open_engine(SqlSettings(database_url=url))
-    await migrate(engine, "caudal.processor", "alembic_version_processor")
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
