@@ -26,4 +26,8 @@ async def test_message_that_needs_a_reader_is_kept_back_until_somebody_is_subscr
 async def test_reader_that_is_away_counts(mosquitto: Mosquitto, name: str) -> None:
     await queued(mosquitto.port, name, 1)
     async with producer(mosquitto.port) as bus:
-        await bus.publish([Outgoing(f"{name}/a", b"1", needs_reader=True)])
+        await bus.publish([Outgoing(f"{name}/a", b"2", needs_reader=True)])
+    box = Box()
+    async with running(consumer(mosquitto.port, name, box.handle)):
+        await box.holds(2)
+    assert box.deliveries[-1].payload == b"2"

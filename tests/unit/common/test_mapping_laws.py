@@ -99,4 +99,5 @@ def test_deep_payloads_are_refused_and_nothing_overflows(depth: int) -> None:
     for _ in range(depth):
         payload = {"readings": [payload]}
     for mapping in MAPPINGS:
-        Reader(mapping_from(mapping), "UTC").read(payload, RECEIVED_AT)
+        outcome = Reader(mapping_from(mapping), "UTC").read(payload, RECEIVED_AT)
+        assert (outcome.readings, len(outcome.refused)) == ([], 1), mapping
