@@ -1,6 +1,7 @@
 """How often an address or a caller may ask, counted where all replicas do: in Redis, or in SQL (`sql_counts`)."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,11 +28,17 @@ class SlidingRates:
         self._limits = {"address": _parsed(address), "caller": _parsed(caller)}
 
     async def count(self, kind: str, who: str) -> None:
+        await self._ask(kind, who, self._counted.hit)
+
+    async def check(self, kind: str, who: str) -> None:
+        await self._ask(kind, who, self._counted.test)
+
+    async def _ask(self, kind: str, who: str, may: Callable[..., Awaitable[bool]]) -> None:
         limit = self._limits[kind]
         if limit is None:
             return
         try:
-            if await self._counted.hit(limit, kind, who):
+            if await may(limit, kind, who):
                 return
             resets_at = (await self._counted.get_window_stats(limit, kind, who)).reset_time
         except StorageError as error:

@@ -1,5 +1,7 @@
 """Who may come in, as types for the signatures of routes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -210,14 +212,32 @@ async def pushing(request: Request, door: TheDoor, key: KeyHeader) -> ApiKey:
     Raises:
         Unauthorized: there is no key, or it does not work.
         Forbidden: it is for other things.
+        TooManyRequests: the key, or an address without one, has asked as often as it may.
     """
-    secret = _secret_of(request, key)
-    if not secret:
-        raise Unauthorized("send the provider's or the device's key as `X-API-Key`")
-    holder = await key_holder(door.identity, secret)
+    async with paid_by_address(request, door):
+        secret = _secret_of(request, key)
+        if not secret:
+            raise Unauthorized("send the provider's or the device's key as `X-API-Key`")
+        holder = await key_holder(door.identity, secret)
+    await door.rates.count("caller", holder.id)
     if Permission.TELEMETRY_PUSH not in holder.permissions:
         raise Forbidden(f"this API key may not do this: it needs {Permission.TELEMETRY_PUSH}")
     return holder
+
+
+@asynccontextmanager
+async def paid_by_address(request: Request, door: Door) -> AsyncIterator[None]:
+    """Have an address pay for whoever cannot say who it is.
+
+    Whoever can pays by itself: many devices stand behind one address, and one that sends without end stops no other.
+    """
+    address = origin_of(request).address or ""
+    await door.rates.check("address", address)
+    try:
+        yield
+    except Unauthorized:
+        await door.rates.count("address", address)
+        raise
 
 
 def _secret_of(request: Request, key: str | None) -> str:

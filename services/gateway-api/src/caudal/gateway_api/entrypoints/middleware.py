@@ -88,6 +88,10 @@ def _too_large(limit: int) -> HTTPException:
     return HTTPException(413, f"the body may have at most {limit} bytes", {"Connection": "close"})
 
 
+PUSHES = "/api/telemetry/uplink/"
+"""Below it every key has a rate of its own, and an address pays for what came without one (`access`)."""
+
+
 class Paced:
     """Refuses an address that asks too often, before anything is done for it."""
 
@@ -97,7 +101,7 @@ class Paced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the API on, if it is not one too many."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+        if scope["type"] == "http" and scope["path"].startswith("/api/") and not scope["path"].startswith(PUSHES):
             try:
                 await self._rates.count("address", scope["client"][0] if scope.get("client") else "")
             except TooManyRequests as error:

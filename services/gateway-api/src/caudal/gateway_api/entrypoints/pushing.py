@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Request
 
 from caudal.gateway_api.domain.errors import Forbidden
 from caudal.gateway_api.domain.signatures import MAX_ID
-from caudal.gateway_api.entrypoints.access import KeyHeader, pushing
+from caudal.gateway_api.entrypoints.access import KeyHeader, paid_by_address, pushing
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.schemas.common import Id
 from caudal.gateway_api.handlers.intake import check_signer
@@ -34,7 +34,9 @@ async def _pusher(
             raise Forbidden("this API key is for one device: send its readings to /api/telemetry/uplink/")
         return holder.provider
     said = (webhook_id or "", webhook_timestamp or "", webhook_signature)
-    await check_signer(door.intake, provider, *said, body=await request.body())
+    async with paid_by_address(request, door):
+        await check_signer(door.intake, provider, *said, body=await request.body())
+    await door.rates.count("caller", f"provider/{provider}")
     return provider
 
 

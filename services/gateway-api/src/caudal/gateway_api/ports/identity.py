@@ -95,6 +95,10 @@ class Rates(Protocol):
         """
         ...
 
+    async def check(self, kind: str, who: str) -> None:
+        """Count nothing, and raise as `count` would."""
+        ...
+
 
 class SharedCounts(Protocol):
     """What replicas count by themselves and settle with each other."""
