@@ -70,7 +70,9 @@ async def build(service: Service) -> None:
 
     # SQLite has one writer at a time anyway.
     lanes = settings.lanes if engine.dialect.name == "postgresql" else 1
-    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge, lanes, partial(review, recording))
+    vigil = Vigil(SqlSilences(engine))
+    about_records = partial(review, recording)
+    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, bus, clock, nudge, lanes, about_records, vigil.begin)
     schemas = SchemaEntrypoint(recording, entrypoint.quiet, nudge)
     bus.subscribe(schemas.subscription(mqtt.mqtt_shared))
     for subscription in entrypoint.subscriptions(settings.linger_s, mqtt.mqtt_shared):
@@ -79,8 +81,6 @@ async def build(service: Service) -> None:
     service.part("projection", run=projection.run, check=projection.check, restart=True)
     service.part("events", run=events.run, check=events.check, restart=True)
     service.part("records", run=records.run, check=records.check, restart=True)
-    vigil = Vigil(SqlSilences(engine))
-    service.first("vigil", vigil.begin)
     service.part("bus", run=bus.run, check=bus.check)
     # What comes before it is noted as if there were schemas.
     service.first("schemas", schemas.start)

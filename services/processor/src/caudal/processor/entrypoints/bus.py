@@ -66,6 +66,7 @@ class BusEntrypoint:
         nudge: Callable[[], None],
         lanes: int = 1,
         review: Callable[[Collection[str]], Awaitable[None]] | None = None,
+        begin: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._desk = desk
         self._catalog = catalog
@@ -83,6 +84,8 @@ class BusEntrypoint:
         """Held while readings that were there before are folded."""
         self._review = review
         """Told of devices whose entry in the catalog changed."""
+        self._begin = begin
+        """Has to be done before any reading is taken in; None: nothing, or it is done."""
 
     def subscriptions(self, linger_s: float, is_shared: bool) -> list[Subscription]:
         """What the processor listens to; replicas that share divide all but news of the catalog.
@@ -110,6 +113,9 @@ class BusEntrypoint:
                 refused.append(rejected_delivery(delivery, error.reason, self._clock.now(), error.field))
         if refused:
             await keep_rejected(self._desk.ledger, refused)
+        if self._begin is not None:
+            await self._begin()
+            self._begin = None
         async with self._catalog_in_use:
             lanes = [self._keep(lane) for lane in _lanes(bundles, self._lanes)]
             outcomes = await asyncio.gather(*lanes, return_exceptions=True)
