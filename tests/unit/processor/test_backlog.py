@@ -6,6 +6,7 @@ import pytest
 
 from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import RawReading, RawReadings
+from caudal.common.domain.errors import Transient
 from caudal.common.domain.readings import Inlet
 from caudal.common.ports import Delivery
 from caudal.common.testing.fake_clock import FakeClock
@@ -44,3 +45,21 @@ async def test_who_works_off_a_backlog_has_not_caught_up_before_it_is_through(en
     await entrypoint.take_raw([waited(200)])
     await entrypoint.take_raw([waited(0)])
     assert entrypoint.has_caught_up(MINUTE)
+
+
+async def test_nothing_is_kept_before_it_is_noted_how_far_readings_go() -> None:
+    """Whoever has to try again begins again; once it is done, it is done."""
+    ledger, catalog, begun = MemoryLedger(), MemoryCatalog(), list[int]()
+
+    async def begin() -> None:
+        begun.append(len(ledger.tables.raw))
+        if len(begun) == 1:
+            raise Transient("the database is away")
+
+    entrypoint = BusEntrypoint(Desk(ledger, catalog), catalog, MemoryBus(), FakeClock(NOW), lambda: None, begin=begin)
+    with pytest.raises(Transient):
+        await entrypoint.take_raw([waited(2)])
+    assert not ledger.tables.raw
+    for minutes in (2, 1):
+        await entrypoint.take_raw([waited(minutes)])
+    assert (begun, len(ledger.tables.raw)) == ([0, 0], 2)
