@@ -104,3 +104,17 @@ def test_new_constants_go_on_from_a_steep_rise_that_is_still_open() -> None:
     changed = well(total(calibration=2.0, max_flow_lps=1), before=total(max_flow_lps=1), until=START + 2 * HOUR)
     found = folded(changed, 1000, 9000, 9000)
     assert found == [(10, []), (170, [Flag.IMPLAUSIBLE_RISE]), (170, [])]
+
+
+def test_a_counter_may_begin_at_zero() -> None:
+    assert folded(well(total()), 0, 100) == [(0, []), (1, [])]
+
+
+def test_what_is_in_doubt_is_so_since_its_first_count_and_no_longer_than_until_the_verdict() -> None:
+    weave = Weave(timeline_for(well(total())))
+    since = []
+    for i, count in enumerate((1000, 50, 40, 60)):
+        at = START + i * HOUR
+        weave.fold(at, None, {"total": Measured(count, at, "")}, "d", "")
+        since.append(weave.state.in_doubt_since())
+    assert since == [None, START + HOUR, START + HOUR, None]

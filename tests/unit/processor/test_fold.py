@@ -83,6 +83,7 @@ def test_a_total_beyond_999_999_cubic_meters_is_out_of_range() -> None:
 def test_limits_of_the_variable_take_the_place_of_the_defaults() -> None:
     own = Variable(code="flow", type=VariableType.FLOW, limits=Limits(min=-5, max=5, alert_below=-1))
     assert one(0, own).flags == []
+    assert one(-1, own).flags == [Flag.NEGATIVE]
     assert one(-2, own).flags == [Flag.ALERT_LIMIT, Flag.NEGATIVE]
     assert one(6, own).flags == [Flag.OUT_OF_RANGE]
 
