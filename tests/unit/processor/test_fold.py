@@ -175,3 +175,8 @@ def test_a_sentinel_is_no_measurement(sentinel: float) -> None:
     assert value.value is None
     assert value.flags == [Flag.SENTINEL]
     assert value.measured == sentinel
+
+
+def test_a_flow_that_was_derived_is_not_held_against_the_total_it_came_from() -> None:
+    readings = ({"total": 100, "flow": 10}, {"total": 101}, {"total": 102})
+    assert [values["total"].flags for values in folded(*readings, variables=(TOTAL, FLOW))] == [[], [], []]

@@ -23,9 +23,7 @@ class LevelSeen(msgspec.Struct, frozen=True, array_like=True):
     total_m3: float
 
 
-def flow_contradicts_total(
-    before: FlowSeen, now: FlowSeen, rules: Rules, gap_s: float, resolution_m3: float = 0.0
-) -> bool:
+def flow_contradicts_total(before: FlowSeen, now: FlowSeen, rules: Rules, gap_s: float, resolution_m3: float) -> bool:
     """FLOW_TOTAL_CONSISTENCY: there was flow, but the total did not grow in proportion.
 
     The flow between two readings is taken as the mean of both. Across a gap nothing is said.
