@@ -12,7 +12,7 @@ from caudal.common.domain.catalog import Counter, CounterKind, MeterSwap, Point,
 from caudal.common.domain.readings import Flag
 from caudal.processor.domain.ledger import Measured
 from caudal.processor.domain.plans import timeline_for
-from caudal.processor.domain.pulses import UnreadablePulses, volume_from_pulses
+from caudal.processor.domain.pulses import pulse_constants
 from caudal.processor.domain.weave import Weave
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -43,13 +43,7 @@ def flags(values: Sequence[ProcessedValue]) -> list[list[Flag]]:
 
 def test_pulses_become_volume_by_the_formula() -> None:
     meter = PulseMeter(pulses_per_liter=0.1, calibration_factor=1.02)
-    assert volume_from_pulses(123_457, meter) == 123_457 * 1.02 / (0.1 * 1000)
-
-
-def test_negative_pulses_are_unreadable() -> None:
-    with pytest.raises(UnreadablePulses) as caught:
-        volume_from_pulses(-1, METER)
-    assert caught.value.field == "pulses"
+    assert pulse_constants(meter).volume_m3(123_457) == 123_457 * 1.02 / (0.1 * 1000)
 
 
 def test_the_total_is_the_device_s_own_until_something_happens_to_it() -> None:
