@@ -16,7 +16,7 @@ BAD: list[tuple[Any, str]] = [
     ({"values": {"good": {}, "flow": {"scale": 0}}}, "mapping.values.flow.scale"),
     ({"values": {"flow": {"scale": True}}}, "mapping.values.flow.scale"),
     ({"values": {"flow": {"convert": ["m3/h", "m"]}}}, "mapping.values.flow.convert"),
-    ({"tiem": {"path": "t"}}, "mapping"),
+    ({"tiem": {"path": "t"}}, "mapping.tiem"),
 ]
 
 

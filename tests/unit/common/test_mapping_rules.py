@@ -167,7 +167,7 @@ def test_too_much_in_one_payload_is_refused_whole() -> None:
         ("caudale", "mapping"),
         ({"preset": "caudale"}, "mapping.preset"),
         ({"preset": ["caudal"]}, "mapping.preset"),
-        ({"tiem": {}}, "mapping"),
+        ({"tiem": {}}, "mapping.tiem"),
         ({"time": {"format": "%Q"}}, "mapping.time.format"),
         ({"time": {"format": "epoch_h"}}, "mapping.time.format"),
         ({"time": {"zone": "Chile"}}, "mapping.time.zone"),

@@ -17,18 +17,18 @@ GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "providers.md"
 URL = "wss://stream.example.com/v1"
 
 BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({}, {}, "connection"),
+    ({}, {}, "connection.url"),
     ({"url": "https://stream.example.com"}, {}, "connection.url"),
     ({"url": "wss://me:secret@stream.example.com"}, {}, "connection.url"),
     ({"url": f"{URL}?token=x"}, {}, "connection.url"),
-    ({"url": URL, "uri": "x"}, {}, "connection"),
+    ({"url": URL, "uri": "x"}, {}, "connection.uri"),
     ({"url": URL, "headers": {"Host": "x"}}, {}, "connection.headers.Host"),
     ({"url": URL, "headers": {"Sec-WebSocket-Key": "x"}}, {}, "connection.headers.Sec-WebSocket-Key"),
     ({"url": URL, "headers": {"X": "a\r\nY: b"}}, {}, "connection.headers.X"),
     ({"url": URL, "params": {"a b": "x"}}, {}, "connection.params.a b"),
     ({"url": URL, "subprotocols": ["a b"]}, {}, "connection.subprotocols"),
     ({"url": URL, "subscribe": ["x"] * 51}, {}, "connection.subscribe"),
-    ({"url": URL, "subscribe": [7]}, {}, "connection.subscribe[0]"),
+    ({"url": URL, "subscribe": [7]}, {}, "connection.subscribe.0"),
     ({"url": URL, "ping_s": 0}, {}, "connection.ping_s"),
     ({"url": URL, "idle_s": 0}, {}, "connection.idle_s"),
     ({"url": URL, "max_bytes": 10**9}, {}, "connection.max_bytes"),

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from caudal.common.domain.conversion import fault_of
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.mapping import Part
 
@@ -31,11 +32,7 @@ def read_part(fields: Mapping[str, Any], part: type[_Part], field: str) -> _Part
     try:
         return msgspec.convert(dict(fields), part)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        inner = error.__cause__
-        if isinstance(inner, InvalidInput):
-            raise InvalidInput(f"{field}{path.rstrip('`')}.{inner.field}", inner.reason) from error
-        raise InvalidInput(f"{field}{path.rstrip('`')}", reason) from error
+        raise fault_of(error, field) from error
 
 
 def checked_url(url: str, field: str = "base_url", schemes: tuple[str, str] = ("http", "https")) -> None:

@@ -167,7 +167,7 @@ def field_of(found: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _without_inlet(loc: Sequence[str | int]) -> str:
-    parts = [str(part) for part in loc]
+    parts = [str(part) for part in loc if part != "[key]"]
     if parts and parts[0] in ("body", "query", "path", "header", "cookie"):
         parts = parts[1:]
     return ".".join(parts)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from caudal.common.domain.catalog import checked_zone
+from caudal.common.domain.conversion import fault_of
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
 from caudal.common.domain.payloads.layouts import Layout
@@ -176,13 +177,10 @@ def _preset(name: object, field: str) -> dict[str, Any]:
 
 def _named(error: msgspec.ValidationError, field: str, values: object) -> InvalidInput:
     """msgspec's error as one that names the field, down to the variable's code."""
-    reason, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`")
-    if "[...]" in path and isinstance(values, dict):
-        path = path.replace("[...]", f".{_first_bad(values)}", 1)
-    if isinstance(error.__cause__, InvalidInput):
-        return InvalidInput(f"{field}{path}.{error.__cause__.field}", error.__cause__.reason)
-    return InvalidInput(f"{field}{path}", reason)
+    fault = fault_of(error, field)
+    if "[...]" in fault.field and isinstance(values, dict):
+        return InvalidInput(fault.field.replace("[...]", f".{_first_bad(values)}", 1), fault.reason)
+    return fault
 
 
 def _first_bad(values: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Shapes and parameter types that several rooms share."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -18,6 +17,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from caudal.common.domain.conversion import fault_of
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import ID_PATTERN, checked_id
 from caudal.gateway_api.domain.intervals import instant
@@ -102,18 +102,6 @@ def _id(text: str) -> str:
     return checked_id(text, "")
 
 
-_wanted = re.compile(r"Expected `(\w+)")
-_place = re.compile(r"\[(\d+)\]")
-_WORDS = {
-    "float": "must be a number",
-    "int": "must be a whole number",
-    "str": "must be a text",
-    "bool": "must be true or false",
-    "array": "must be a list",
-    "object": "must be an object",
-}
-"""What msgspec says that it expected, as the reasons of all other fields are told."""
-
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 """RFC 3339 with a zone; becomes UTC."""
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
@@ -132,19 +120,10 @@ def strictly(kind: Any) -> WrapValidator:
             try:
                 msgspec.convert(value, kind)
             except msgspec.ValidationError as error:
-                raise _in_our_words(error) from error
+                raise fault_of(error) from error
         return found
 
     return WrapValidator(validate)
-
-
-def _in_our_words(error: msgspec.ValidationError) -> InvalidInput:
-    """What msgspec would not take, told as everything else is: `limits.0.min: must be a number`."""
-    reason, _, path = str(error).partition(" - at `$")
-    wanted = _wanted.match(reason)
-    return InvalidInput(
-        _place.sub(r".\1", path.rstrip("`")).lstrip("."), _WORDS.get(wanted[1], reason) if wanted else reason
-    )
 
 
 def validated(model: type[Model], value: object) -> Model:
