@@ -26,7 +26,7 @@ from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_store import MemoryStore
 from caudal.gateway_api.adapters.tables import sessions, users
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
-from caudal.gateway_api.entrypoints.mqtt import answers, key_uses
+from caudal.gateway_api.entrypoints.mqtt import answers, key_uses, progress
 from caudal.gateway_api.main import VERSION_TABLE, House, furnish
 from caudal.gateway_api.settings import GatewaySettings
 from caudal.processor.adapters.sql_ledger import SqlLedger
@@ -221,6 +221,7 @@ async def furnished(url: str, data_dir: Path, bounds: Bounds | None = None, **se
     }
     house = furnish(GatewaySettings(**(defaults | settings)), data_dir, 90, engine, store, bus, clock)
     bus.subscribe(answers(house.orders))
+    bus.subscribe(progress(house.orders))
     bus.subscribe(key_uses(house.door.identity.keys))
     app = create_app(house.door, bounds or Bounds(), CollectorRegistry())
     await _add_users(engine)

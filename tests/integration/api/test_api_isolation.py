@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -61,6 +62,7 @@ THINGS = {
     "/api/variables/ code": "variable",
     "/api/roles/ code": "role",
     "/api/schemas/ code": "schema",
+    "/api/import/ order": "history",
     "variable": "variable",
     "valid_from": "version",
     "at": "instant",
@@ -142,7 +144,8 @@ async def _lived_in(world: World) -> World:
         for role in ("client_admin", "client_user", "reader", "everything"):
             address = f"{role}@{client}.test"
             world.users[f"{role} of {client}"] = await api.add_user(email=address, role=role, client=client)
-        world.own |= await _furnished(api, client, world.users[f"client_user of {client}"])
+        users = [world.users[f"{role} of {client}"] for role in ("client_user", "client_admin")]
+        world.own |= await _furnished(api, client, *users)
     revoked = await api.add_user(email="gone@b.test", role="client_admin", client="b")
     world.users["revoked"] = revoked
     await api.admin.patch(f"/api/users/{revoked}", json={"active": False})
@@ -162,7 +165,18 @@ async def _made(as_: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any
     return shown
 
 
-async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
+async def _imported(api: ApiHouse, client: str, administrator: str) -> str:
+    """History that a client has imported, and what was rejected of it; its order."""
+    mine, usual = api.as_(administrator), api.processor.answer
+    api.processor.answer = {"rows": 0, "rejected": 1, "rejects_path": client, "first_rejects": [{"value": client}]}
+    kept = await mine.post("/api/import/upload", files={"file": (f"{client}.csv", b"ts,id,x\n")})
+    done = await mine.post("/api/import/", json={"kind": "history"})
+    Path(f"{kept.json()['path']}.rejects.csv").write_text(f"row,field,value\n2,x,{client}\n")
+    api.processor.answer = usual
+    return done.headers["location"].rpartition("/")[2]
+
+
+async def _furnished(api: ApiHouse, client: str, user: str, administrator: str) -> dict[str, str]:
     """Something of everything, whose ids and names hold the client's code."""
     names = {thing: f"{client}-{thing}" for thing in ("well", "device", "provider", "schema")}
     await _made(api.admin, "/api/providers/", code=names["provider"], client=client, name=client)
@@ -186,7 +200,9 @@ async def _furnished(api: ApiHouse, client: str, user: str) -> dict[str, str]:
     file = {"file": (f"{client}.csv", b"ts,id,x\n")}
     await api.admin.post("/api/upload_csv", files=file)
     window = (await api.admin.post("/api/run_window")).headers["location"].rpartition("/")[2]
+    history = await _imported(api, client, administrator)
     found = names | {
+        "history": history,
         "client": client,
         "variable": "total",
         "key": key["id"],

@@ -199,8 +199,8 @@ async def test_memory_does_not_grow_with_the_file(ingest: Service, tmp_path: Pat
 # ---------------------------------------------------------------- ordered over the bus
 
 
-async def order(ears: Ears, window: str, path: str, **options: Any) -> None:
-    command = Command(id=f"c-{window}", action="run", params={"path": path, "options": options})
+async def order(ears: Ears, window: str, path: str, action: str = "run", **options: Any) -> None:
+    command = Command(id=f"c-{window}", action=action, params={"path": path, "options": options})
     await ears.say((f"window/{window}/command", encode(command)))
 
 
@@ -222,6 +222,20 @@ async def test_ordered_window_is_run_and_answered(ingest: Service, ears: Ears) -
     }  # fmt: skip
     await until(lambda: bool(ears.readings("D-ordered")))
     assert {bundle.window for bundle in ears.bundles()} == {"w-1"}
+
+
+async def test_ordered_dry_run_tells_the_same_and_sends_nothing(ingest: Service, ears: Ears) -> None:
+    path = folder_of(ingest) / "tried.csv"
+    path.write_text(f"ts,id,flow\n{TS},D-tried,1\nsoon,D-tried,2\n")
+    await order(ears, "w-dry", str(path), action="dry_run")
+    await order(ears, "w-wet", str(path))
+    await until(lambda: len(ears.results()) >= 2)
+    dry, wet = (result.detail for result in ears.results())
+    same = ("rows", "rejected", "first_at", "last_at", "unknown", "variables", "first_rejects")
+    assert {name: dry[name] for name in same} == {name: wet[name] for name in same}
+    assert (dry["dry_run"], dry["rejects_path"], dry["unknown"]) == (True, None, ["D-tried"])
+    await until(lambda: bool(ears.readings("D-tried")))
+    assert {bundle.window for bundle in ears.bundles()} == {"w-wet"}
 
 
 async def test_window_that_cannot_be_run_is_answered_by_field(ingest: Service, ears: Ears) -> None:

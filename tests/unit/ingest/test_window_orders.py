@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from caudal.common.bus.codec import decode, encode
-from caudal.common.bus.messages import Command, Result
+from caudal.common.bus.messages import Command, Progress, Result
 from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Transient
 from caudal.common.ports import Delivery
 from caudal.common.testing.fake_clock import FakeClock
@@ -20,7 +20,7 @@ from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.entrypoints.batch import subscription
 from caudal.ingest.handlers.accepting import Arrival
 from caudal.ingest.handlers.windows import MAX_ATTEMPTS, REMEMBERED, Windows
-from caudal.ingest.ports import WindowJob
+from caudal.ingest.ports import Far, Tell, WindowJob
 
 
 class Runner:
@@ -36,8 +36,9 @@ class Runner:
         if job.path == "missing.csv":
             raise InvalidInput("path", "is no file among the windows")
 
-    async def run(self, job: WindowJob) -> dict[str, Any]:
+    async def run(self, job: WindowJob, tell: Tell) -> dict[str, Any]:
         self.runs.append(job)
+        await tell(Far(10, 40, "bytes"))
         await self.gate.wait()
         outcome = self.outcomes.pop(0) if self.outcomes else {"rows": 5, "rejected": 0}
         if isinstance(outcome, CaudalError):
@@ -272,3 +273,25 @@ def test_order_that_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
         assert job is not None
         assert job.window == "w"
     assert jobs.expire(datetime.now(UTC)) == 0
+
+
+async def test_order_of_a_dry_run_is_run_as_one_and_tells_how_far_it_is(tmp_path: Path) -> None:
+    office = Office(tmp_path, Runner())
+    async with office.open():
+        await office.order(Command(id="c1", action="dry_run", params={"path": "a.csv"}))
+        await office.order(Command(id="c2", action="run", params={"path": "a.csv"}), window="w2")
+        await office.answered(2)
+    assert [(job.command, job.dry_run) for job in office.runner.runs] == [("c1", True), ("c2", False)]
+    far, _ = [decode(message.payload, Progress) for message in office.bus.on("window/+/progress")]
+    assert (far.id, far.done, far.total, far.unit) == ("c1", 10, 40, "bytes")
+
+
+async def test_report_that_no_message_holds_is_told_without_its_longest_parts(tmp_path: Path) -> None:
+    headers = {f"column {number}": "x" * 1000 for number in range(500)}
+    office = Office(tmp_path, Runner({"rows": 5, "columns": headers, "first_rows": [{"row": 1}]}))
+    async with office.open():
+        await office.order(RUN)
+        await office.answered(1)
+    [result] = office.results
+    assert (result.detail["rows"], result.detail["columns"]) == (5, None)
+    assert result.detail["left_off"] == ["first_rows", "columns"]

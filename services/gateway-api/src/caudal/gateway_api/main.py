@@ -44,7 +44,7 @@ from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.door import Door
 from caudal.gateway_api.entrypoints.jobs import settle, tell, tidy
-from caudal.gateway_api.entrypoints.mqtt import answers, key_uses
+from caudal.gateway_api.entrypoints.mqtt import answers, key_uses, progress
 from caudal.gateway_api.handlers.asking import AskingDesk
 from caudal.gateway_api.handlers.catalog import CatalogDesk
 from caudal.gateway_api.handlers.figures import Figures
@@ -110,6 +110,7 @@ async def build(service: Service) -> None:
     house = furnish(settings, common.data_dir, StoreSettings().retention_days, engine, store, bus, clock, redis)
     service.first("administrator", partial(welcome, house.door.identity, settings))
     bus.subscribe(answers(house.orders))
+    bus.subscribe(progress(house.orders))
     bus.subscribe(key_uses(house.door.identity.keys))
     service.part("bus", run=bus.run, check=bus.check)
     service.part("outbox", run=partial(tell, house.relay), restart=True)

@@ -14,7 +14,7 @@ from caudal.common import logs
 from caudal.common.console import run
 from caudal.common.domain.errors import CaudalError, InvalidInput, Permanent, Transient
 from caudal.common.domain.import_maps import history_options, map_from
-from caudal.ingest.adapters.terminal import show
+from caudal.ingest.adapters.terminal import lines, progress_bar, show, unseen
 from caudal.ingest.domain.options import options_from
 from caudal.ingest.domain.reports import Report
 from caudal.ingest.main import bring_up_to_date, serve
@@ -60,6 +60,7 @@ def load(
     ignore: Annotated[list[str] | None, typer.Option(help="Header of a column to leave out, once per column.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how it would be understood; send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one line of JSON.")] = False,
+    progress: Annotated[bool, typer.Option("--progress", help="Before it, lines that say how far it is.")] = False,
     kind: Annotated[Text, typer.Option("--format", help="csv or parquet; else by how the file begins.")] = None,
     window: Annotated[Text, typer.Option(help="Id that goes with each reading; else from the file's name.")] = None,
     options: Annotated[str, typer.Option(help="Any of these options as a JSON object.")] = "{}",
@@ -85,16 +86,17 @@ def load(
     logs.configure("ingest-load", level="ERROR")
     try:
         said = {name: value for name, value in given.items() if value is not None}
+        shown = lines if progress else progress_bar if not as_json else unseen
         merged = _mapped(mapping) | _object(options) | said
-        report = _run(file, merged, kind=kind, window=window, dry_run=dry_run, as_json=as_json)
+        report = _run(file, merged, kind=kind, window=window, dry_run=dry_run, shown=shown)
     except CaudalError as error:
         _fail(error, as_json)
     else:
         print(msgspec.json.encode(report).decode()) if as_json else show(report)
 
 
-def _run(file: Path, fields: dict[str, Any], *, as_json: bool, **how: Any) -> Report:
-    loading = load_file(file, options_from(fields), shows_progress=not as_json, **how)
+def _run(file: Path, fields: dict[str, Any], **how: Any) -> Report:
+    loading = load_file(file, options_from(fields), **how)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(loading)
 

@@ -38,7 +38,7 @@ from caudal.ingest.adapters.sql_polling import SqlPollingRecord
 from caudal.ingest.adapters.sql_progress import SqlWindowProgress
 from caudal.ingest.adapters.sql_secrets import SqlSecrets
 from caudal.ingest.adapters.tables import open_table
-from caudal.ingest.adapters.terminal import progress_bar
+from caudal.ingest.adapters.terminal import Shown
 from caudal.ingest.adapters.window_process import WindowProcess
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.reports import Report
@@ -188,9 +188,9 @@ async def bring_up_to_date() -> None:
 
 
 async def load(
-    path: Path, options: Options, *, kind: str | None, window: str | None, dry_run: bool, shows_progress: bool
+    path: Path, options: Options, *, kind: str | None, window: str | None, dry_run: bool, shown: Shown
 ) -> Report:
-    """Load one file over the bus, or only look at it; the report.
+    """Load one file over the bus, or only look at it; the report. `shown` says meanwhile how far it is.
 
     Raises:
         InvalidInput: the file or the options cannot be used.
@@ -213,7 +213,7 @@ async def load(
                 rows_per_s=settings.window_rows_per_s,
                 lead=Lead(SqlWindowProgress(engine), window, settings.window_rows_ahead),
             )
-            with progress_bar(table.unit, table.total, shows_progress) as progress:
+            with shown(table.unit, table.total) as progress:
                 report = await loading.load(table, options, rejects, progress)
     finally:
         rejects_path = rejects.close() if rejects else None

@@ -186,6 +186,18 @@ class Result(Message, frozen=True, kw_only=True):
     timestamp: Time
 
 
+class Progress(Message, frozen=True, kw_only=True):
+    """How far a command has come that takes its time; its `Result` follows."""
+
+    id: str
+    """Of the command."""
+    done: int
+    total: int
+    unit: str
+    """What both count: bytes of a CSV or JSON file, rows of a Parquet file."""
+    timestamp: Time
+
+
 # ---------------------------------------------------------------- cameras and edge gateways, as edge devices send them
 
 

@@ -172,7 +172,14 @@ WINDOW_COMMAND = Topic(
     m.Command,
     ("gateway-api",),
     ("ingest",),
-    description="Run an uploaded file as a batch window (`run`).",
+    description="Run an uploaded file as a batch window (`run`), or only tell what it would come to (`dry_run`).",
+)
+WINDOW_PROGRESS = Topic(
+    "window/{window}/progress",
+    m.Progress,
+    ("ingest",),
+    ("gateway-api",),
+    description="How far a batch window is read; every few seconds while it lasts.",
 )
 WINDOW_RESULT = Topic(
     "window/{window}/result",

@@ -67,10 +67,14 @@ class SqlCommands:
             "detail": msgspec.json.encode(dict(detail)).decode(),
             "finished_at": at,
         }
-        unanswered = sa.and_(commands.c.id == command, commands.c.state == CommandState.SENT.value)
         async with transaction(self._engine) as connection:
-            done = await connection.execute(sa.update(commands).where(unanswered).values(answer))
+            done = await connection.execute(sa.update(commands).where(_unanswered(command)).values(answer))
         return await self.one(command, EVERYWHERE) if done.rowcount else None
+
+    async def progressed(self, command: str, detail: Mapping[str, Any]) -> None:
+        far = {"detail": msgspec.json.encode(dict(detail)).decode()}
+        async with transaction(self._engine) as connection:
+            await connection.execute(sa.update(commands).where(_unanswered(command)).values(far))
 
     async def one(self, command: str, scope: Scope) -> OrderedCommand | None:
         return await self._first(sa.select(commands).where(commands.c.id == command, SCOPES["order"](scope)))
@@ -97,6 +101,10 @@ class SqlCommands:
             return None
         fields = {name: row[name] for name in row if name not in ("state", "detail")}
         return OrderedCommand(**fields, state=CommandState(row["state"]), detail=msgspec.json.decode(row["detail"]))
+
+
+def _unanswered(command: str) -> sa.ColumnElement[bool]:
+    return sa.and_(commands.c.id == command, commands.c.state == CommandState.SENT.value)
 
 
 class SqlUploads:

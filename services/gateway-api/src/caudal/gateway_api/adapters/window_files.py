@@ -81,6 +81,11 @@ class WindowFolder:
             raise InvalidInput("path", "is no file that was uploaded here") from error
         return found, name, format_of(head)
 
+    def rejects(self, name: str) -> Path | None:
+        # `name` was given by `resolve`, but a row of a table is no place to trust a path from.
+        found = (self._folder / f"{name}{REJECTS}").resolve()
+        return found if found.is_relative_to(self._folder) and found.is_file() else None
+
     async def expire(self, before: datetime, in_use: Set[str]) -> int:
         return await asyncio.to_thread(self._expire, before, in_use)
 

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 
 from caudal.common.bus.codec import decode
-from caudal.common.bus.messages import KeyUsed, Result
-from caudal.common.bus.topics import KEY_USED, PROVIDER_RESULT, SCHEMA_RESULT, TELEMETRY_RESULT, WINDOW_RESULT
+from caudal.common.bus.messages import KeyUsed, Progress, Result
+from caudal.common.bus.topics import (
+    KEY_USED,
+    PROVIDER_RESULT,
+    SCHEMA_RESULT,
+    TELEMETRY_RESULT,
+    WINDOW_PROGRESS,
+    WINDOW_RESULT,
+)
 from caudal.common.ports import Delivery, Subscription
-from caudal.gateway_api.handlers.orders import OrderDesk, take_answer
+from caudal.gateway_api.handlers.orders import OrderDesk, take_answer, take_progress
 from caudal.gateway_api.ports import ApiKeys
 
 
@@ -19,6 +26,16 @@ def answers(desk: OrderDesk) -> Subscription:
 
     filters = (TELEMETRY_RESULT.filter(), WINDOW_RESULT.filter(), PROVIDER_RESULT.filter(), SCHEMA_RESULT.filter())
     return Subscription(filters, take, max_batch=100, name="answers")
+
+
+def progress(desk: OrderDesk) -> Subscription:
+    """The subscription through which orders that take their time say how far they are."""
+
+    async def take(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            await take_progress(desk, decode(delivery.payload, Progress))
+
+    return Subscription((WINDOW_PROGRESS.filter(),), take, max_batch=100, name="progress")
 
 
 def key_uses(keys: ApiKeys) -> Subscription:

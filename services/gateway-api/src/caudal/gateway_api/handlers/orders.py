@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from caudal.common.bus.codec import encode
-from caudal.common.bus.messages import Command, Result
+from caudal.common.bus.messages import Command, Progress, Result
 from caudal.common.domain.errors import CaudalError
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.gateway_api.domain.errors import OrderFailed
@@ -79,6 +79,11 @@ def done_or_under_way(order: OrderedCommand) -> OrderedCommand:
     said = order.detail
     reason = said.get("error") or said.get("reason") or "the order could not be carried out"
     raise OrderFailed(str(reason), str(said["field"]) if said.get("field") else None)
+
+
+async def take_progress(desk: OrderDesk, far: Progress) -> None:
+    """Keep how far an order has come, for who asks."""
+    await desk.commands.progressed(far.id, {"done": far.done, "total": far.total, "unit": far.unit})
 
 
 async def take_answer(desk: OrderDesk, result: Result) -> None:

@@ -22,6 +22,10 @@ from caudal.gateway_api.ports import Ledger, SavedFile, Upload, Uploads, WindowF
 
 FIXED_COLUMNS = ("ts", "id", "__src_format")
 """Of `processed_window.csv`, before one per variable."""
+RUN, DRY_RUN = "run", "dry_run"
+"""What is ordered of ingest."""
+HISTORY_WAIT_S = 5.0
+"""How long the answer to an import of history waits for the loader's; no proxy cuts it off before."""
 RECENT = timedelta(seconds=60)
 """A window that ended longer ago is taken to be collected."""
 COLLECT_S = 10.0
@@ -83,11 +87,16 @@ def _attempt(caller: Caller, key: str, name: str, saved: SavedFile) -> Attempt:
 
 
 async def run_window(
-    desk: WindowDesk, caller: Caller, path: str | None, options: Mapping[str, Any]
+    desk: WindowDesk,
+    caller: Caller,
+    path: str | None,
+    options: Mapping[str, Any],
+    action: str = RUN,
+    wait_s: float | None = None,
 ) -> tuple[OrderedCommand, str]:
     """Have a file read as a batch window; the order as it stands after a bounded wait, and the file's path.
 
-    Without a path it is the caller's last upload.
+    Without a path it is the caller's last upload. As `DRY_RUN` nothing is sent: it is told what would be.
 
     Raises:
         NotFound: the caller has uploaded nothing yet.
@@ -101,26 +110,52 @@ async def run_window(
         path = last.path
     found, name, kind = await asyncio.to_thread(desk.files.resolve, path)
     window = uuid4().hex
-    order = new_order(desk.orders, caller, "run", window, order=window, file=name)
+    order = new_order(desk.orders, caller, action, window, order=window, file=name)
     # By its name alone: the loader may see the same folder in another place.
     params = {"path": name, "format": kind, "options": dict(options)}
-    done = await send(desk.orders, order, WINDOW_COMMAND.address(window=window), params, desk.run_wait_s)
-    return done, str(found)
+    wait_s = desk.run_wait_s if wait_s is None else min(wait_s, desk.run_wait_s)
+    return await send(desk.orders, order, WINDOW_COMMAND.address(window=window), params, wait_s), str(found)
 
 
 async def run_history(
-    desk: WindowDesk, caller: Caller, path: str | None, options: Mapping[str, Any]
+    desk: WindowDesk, caller: Caller, path: str | None, options: Mapping[str, Any], *, dry_run: bool
 ) -> tuple[OrderedCommand, str]:
     """`run_window` for whoever may import: of somebody of a client, an own file, and rows of the client's own points.
+
+    It waits for no more than what is soon done: who takes over years asks from time to time.
 
     Raises:
         NotFound, InvalidInput: as `uploaded_by`.
         Transient: the broker is away.
     """
-    if caller.client is None:
-        return await run_window(desk, caller, path, options)
-    own = await uploaded_by(desk, caller, path)
-    return await run_window(desk, caller, str(own), {**options, "client": caller.client})
+    if caller.client is not None:
+        path, options = str(await uploaded_by(desk, caller, path)), {**options, "client": caller.client}
+    return await run_window(desk, caller, path, options, DRY_RUN if dry_run else RUN, HISTORY_WAIT_S)
+
+
+async def window_of(desk: WindowDesk, caller: Caller, order: str) -> OrderedCommand:
+    """The order of a window, or of its dry run.
+
+    Raises:
+        NotFound: the caller sees none of this id.
+    """
+    found = await desk.orders.commands.one(order, caller.scope)
+    if found is None or found.action not in (RUN, DRY_RUN):
+        raise NotFound("window", order)
+    return found
+
+
+async def rejects_of(desk: WindowDesk, caller: Caller, order: str) -> Path:
+    """The file with what the last run of a window's file did not take.
+
+    Raises:
+        NotFound: the caller sees no such window, it took everything, or the file has expired.
+    """
+    window = await window_of(desk, caller, order)
+    path = await asyncio.to_thread(desk.files.rejects, window.file or "")
+    if path is None or not window.detail.get("rejects_path"):
+        raise NotFound("rejected rows of window", order)
+    return path
 
 
 async def uploaded_by(desk: WindowDesk, caller: Caller, path: str | None) -> Path:

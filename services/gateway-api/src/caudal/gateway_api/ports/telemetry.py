@@ -95,6 +95,10 @@ class Commands(Protocol):
         """Keep the answer to an order; None: no such order, or it had one."""
         ...
 
+    async def progressed(self, command: str, detail: Mapping[str, Any]) -> None:
+        """Keep how far an order has come that is not answered yet."""
+        ...
+
     async def one(self, command: str, scope: Scope) -> OrderedCommand | None:
         """The order of this id."""
         ...

@@ -74,6 +74,10 @@ class WindowFiles(Protocol):
         """
         ...
 
+    def rejects(self, name: str) -> Path | None:
+        """What the loader wrote beside the uploaded file of this name about rows that it did not take."""
+        ...
+
     async def expire(self, before: datetime, in_use: Set[str]) -> int:
         """Delete what was saved before then, and what lies beside it, but for files of these names; how many went.
 

@@ -1,8 +1,10 @@
 """A window on a terminal: a bar while it runs, a report at the end."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,16 +12,43 @@ from rich.table import Table as Grid
 
 from caudal.common.domain.payloads.refusals import printable
 from caudal.ingest.domain.reports import Report
+from caudal.ingest.ports import Far
+
+Shown = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Given what a table is counted in and how much of it there is: what to tell how far it is read."""
+
+TOLD_EVERY_S = 2.0
+"""How often a program is told how far a table is read."""
 
 
 @contextmanager
-def progress_bar(unit: str, total: int, is_shown: bool) -> Iterator[Callable[[int], None]]:
-    """What to tell how far a table is read; bytes of a CSV file, rows of a Parquet file."""
+def progress_bar(unit: str, total: int) -> Iterator[Callable[[int], None]]:
+    """For people: a bar."""
     count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not is_shown, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("rows" if unit == "rows" else "read", total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def lines(unit: str, total: int) -> Iterator[Callable[[int], None]]:
+    """For a program: a line of JSON every few seconds."""
+    told_at = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= TOLD_EVERY_S:
+            told_at = time.monotonic()
+            print(msgspec.json.encode(Far(done, total, unit)).decode(), flush=True)
+
+    yield tell
+
+
+@contextmanager
+def unseen(_unit: str, _total: int) -> Iterator[Callable[[int], None]]:
+    """For nobody."""
+    yield lambda _done: None
 
 
 def show(report: Report) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from caudal.common.domain.errors import InvalidInput, Permanent, Transient
-from caudal.ingest.ports import WindowJob
+from caudal.ingest.ports import Far, Tell, WindowJob
 
 MAX_REPORT = 4 * 1024 * 1024
 """Bytes of the child's report."""
@@ -37,8 +37,8 @@ class WindowProcess:
         """
         self.resolve(job.path)
 
-    async def run(self, job: WindowJob) -> dict[str, Any]:
-        """Read the file and publish its rows; what there is to say about it.
+    async def run(self, job: WindowJob, tell: Tell) -> dict[str, Any]:
+        """Read the file and publish its rows; what there is to say about it. How far it is `tell` hears meanwhile.
 
         Raises:
             InvalidInput: the file or the options cannot be used.
@@ -46,20 +46,22 @@ class WindowProcess:
             Transient: the bus or the catalog is away.
         """
         path = self.resolve(job.path)
-        command = [sys.executable, "-m", "caudal.ingest", "load", str(path), "--window", job.window, "--json"]
-        command += ["--options", msgspec.json.encode(job.options).decode()]
+        command = [sys.executable, "-m", "caudal.ingest", "load", str(path), "--json", "--progress"]
+        command += ["--window", job.window, "--options", msgspec.json.encode(job.options).decode()]
         command += ["--format", job.format] if job.format else []
+        command += ["--dry-run"] if job.dry_run else []
         child = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=MAX_REPORT
         )
         try:
             async with asyncio.timeout(self._timeout_s):
-                output, _ = await child.communicate()
+                last = await _last_line(child, tell)
+                await child.wait()
         except TimeoutError:
             raise Permanent(f"the window took more than {self._timeout_s:.0f} s") from None
         finally:
             await _end(child)
-        return _report(output, child.returncode)
+        return _report(last, child.returncode)
 
     def resolve(self, path: str) -> Path:
         """The file that `path` names, below the folder.
@@ -74,6 +76,20 @@ class WindowProcess:
             if found.is_file() and not found.name.startswith("."):
                 return found
         raise InvalidInput("path", f"{path[:200]!r} is no file among the windows")
+
+
+async def _last_line(child: asyncio.subprocess.Process, tell: Tell) -> bytes:
+    """The child's last words; those before them say how far it is."""
+    last = b""
+    assert child.stdout is not None
+    try:
+        while line := await child.stdout.readline():
+            with suppress(msgspec.MsgspecError):
+                await tell(msgspec.json.decode(line, type=Far))
+            last = line
+    except ValueError as error:
+        raise Permanent(f"the report of the window is longer than {MAX_REPORT} bytes") from error
+    return last
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
@@ -91,9 +107,11 @@ async def _end(child: asyncio.subprocess.Process) -> None:
 def _report(output: bytes, code: int | None) -> dict[str, Any]:
     """The child's last words, as a report or as the error that it ended with."""
     try:
-        report = msgspec.json.decode(output.strip().rpartition(b"\n")[2], type=dict[str, Any])
+        report = msgspec.json.decode(output, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise Permanent(f"the process of the window ended with {code} and without a report") from error
+    if "done" in report:
+        raise Permanent(f"the process of the window ended with {code} at {report['done']} of {report['total']}")
     failure = report.get("error")
     if not failure:
         return report

@@ -9,7 +9,9 @@ import msgspec
 from caudal.common.bus.messages import RawReading
 
 SHOWN = 5
-"""Rows and rejects that a report shows."""
+"""Rows that a report shows."""
+SHOWN_REJECTS = 100
+"""Rejects that a report shows."""
 TOLD = 100
 """Names that a report tells of."""
 MAX_NAMES = 100_000
@@ -66,8 +68,8 @@ class Report(msgspec.Struct, kw_only=True):
     def reject(self, row: int, field: str, value: str, reason: str) -> None:
         """A row could not be read."""
         self.rejected += 1
-        if len(self.first_rejects) < SHOWN:
-            self.first_rejects.append({"row": row, "field": field, "value": value, "reason": reason})
+        if len(self.first_rejects) < SHOWN_REJECTS:
+            self.first_rejects.append({"row": row, "field": field[:120], "value": value, "reason": reason[:300]})
 
 
 class Seen:

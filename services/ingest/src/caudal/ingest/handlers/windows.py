@@ -9,23 +9,26 @@ once and answered each time.
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
 from caudal.common.bus import topics
-from caudal.common.bus.codec import encode
-from caudal.common.bus.messages import Command, Result
+from caudal.common.bus.codec import MAX_MESSAGE_BYTES, encode
+from caudal.common.bus.messages import Command, Progress, Result
 from caudal.common.domain.errors import InvalidInput, Permanent, Transient
 from caudal.common.ports import Clock, Outgoing, Publisher
 from caudal.ingest.domain.options import options_from
-from caudal.ingest.ports import Jobs, WindowJob, WindowRunner
+from caudal.ingest.ports import Far, Jobs, WindowJob, WindowRunner
 
 MAX_ATTEMPTS = 3
 """How often a window is begun: one that kills its process does so no more than that."""
 LOOK_AGAIN_S = 30.0
 """How often orders are looked for that another replica left behind."""
+_LONGEST_FIRST = ("first_rows", "columns", "first_rejects", "unknown", "unconfigured", "variables", "notes")
+"""Parts of a report that are left off, one after the other, until it fits a message."""
 REMEMBERED = timedelta(days=7)
 """How long an answered order is known, so that it is answered and not run when it comes again."""
 
@@ -104,7 +107,7 @@ class Windows:
         wait_s = 1.0
         while True:
             try:
-                detail = await self._runner.run(job)
+                detail = await self._runner.run(job, partial(self._tell_how_far, job))
             except Transient as error:
                 _log.warning("window tried again", window=job.window, reason=str(error), wait_s=wait_s)
                 await asyncio.sleep(wait_s)
@@ -118,6 +121,13 @@ class Windows:
         named = {"field": error.field, "error": error.reason} if isinstance(error, InvalidInput) else {}
         detail = {"rows": 0, "error": str(error), **named, **detail}
         return Result(id=command, ok=False, detail=detail, timestamp=self._clock.now())
+
+    async def _tell_how_far(self, job: WindowJob, far: Far) -> None:
+        said = Progress(id=job.command, timestamp=self._clock.now(), **msgspec.structs.asdict(far))
+        try:
+            await self._publisher.publish([Outgoing(topics.WINDOW_PROGRESS.address(window=job.window), encode(said))])
+        except Transient as error:
+            _log.warning("progress of a window not told", window=job.window, reason=str(error))
 
     async def _tell(self, answer: Outgoing) -> None:
         while True:
@@ -135,8 +145,8 @@ def _job(window: str, command: Command) -> WindowJob:
     Raises:
         InvalidInput: it is no order of a window; the error names the field.
     """
-    if command.action != "run":
-        raise InvalidInput("action", f"{command.action[:60]!r} is not run")
+    if command.action not in ("run", "dry_run"):
+        raise InvalidInput("action", f"{command.action[:60]!r} is neither run nor dry_run")
     path, kind, options = (command.params.get(name) for name in ("path", "format", "options"))
     if not isinstance(path, str) or not path or "\0" in path:
         raise InvalidInput("params.path", "says no file")
@@ -144,8 +154,17 @@ def _job(window: str, command: Command) -> WindowJob:
         raise InvalidInput("params.format", "is neither csv nor parquet")
     options = options or {}
     options_from(options)
-    return WindowJob(window=window, command=command.id, path=path, format=kind, options=options)
+    is_dry = command.action == "dry_run"
+    return WindowJob(window=window, command=command.id, path=path, format=kind, options=options, dry_run=is_dry)
 
 
 def _answer(window: str, result: Result) -> Outgoing:
-    return Outgoing(topics.WINDOW_RESULT.address(window=window), encode(result))
+    """The answer, as much of it as a message holds: a table may have hundreds of columns with long names."""
+    topic, payload = topics.WINDOW_RESULT.address(window=window), encode(result)
+    for long in _LONGEST_FIRST:
+        if len(payload) <= MAX_MESSAGE_BYTES:
+            break
+        detail = {**result.detail, long: None, "left_off": [*result.detail.get("left_off", ()), long]}
+        result = msgspec.structs.replace(result, detail=detail)
+        payload = encode(result)
+    return Outgoing(topic, payload)

@@ -21,9 +21,11 @@ from caudal.ingest.ports.streams import Feed as Feed
 from caudal.ingest.ports.streams import Feeds as Feeds
 from caudal.ingest.ports.streams import Lease as Lease
 from caudal.ingest.ports.windows import Batch as Batch
+from caudal.ingest.ports.windows import Far as Far
 from caudal.ingest.ports.windows import Jobs as Jobs
 from caudal.ingest.ports.windows import Rejects as Rejects
 from caudal.ingest.ports.windows import Table as Table
+from caudal.ingest.ports.windows import Tell as Tell
 from caudal.ingest.ports.windows import WindowJob as WindowJob
 from caudal.ingest.ports.windows import WindowProgress as WindowProgress
 from caudal.ingest.ports.windows import WindowRunner as WindowRunner

@@ -1,6 +1,6 @@
 """What windows need: a file, where its rejects go, who ordered it, and how far the ledger is."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -86,10 +86,25 @@ class WindowJob(msgspec.Struct, frozen=True, kw_only=True):
     """As it was ordered."""
     format: str | None = None
     options: dict[str, Any] = {}
+    dry_run: bool = False
+    """Whether it is only to be told what would be sent."""
     attempts: int = 0
     """How often it was begun."""
     result: Result | None = None
     """What became of it; None: still to be done."""
+
+
+class Far(msgspec.Struct, frozen=True):
+    """How far a window is read."""
+
+    done: int
+    total: int
+    unit: str
+    """`bytes` or `rows`."""
+
+
+Tell = Callable[[Far], Awaitable[None]]
+"""Hears how far a window is; never raises."""
 
 
 class Jobs(Protocol):
@@ -139,8 +154,8 @@ class WindowRunner(Protocol):
         """
         ...
 
-    async def run(self, job: WindowJob) -> dict[str, Any]:
-        """Read the file and publish its rows; what there is to say about it.
+    async def run(self, job: WindowJob, tell: Tell) -> dict[str, Any]:
+        """Read the file and publish its rows; what there is to say about it. How far it is `tell` hears meanwhile.
 
         Raises:
             InvalidInput: the file or the options cannot be used.

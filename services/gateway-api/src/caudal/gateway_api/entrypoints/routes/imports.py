@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Query, Request, Response
+from fastapi.responses import FileResponse
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.import_maps import history_options, map_from
@@ -10,16 +11,22 @@ from caudal.gateway_api.domain.import_fields import ImportKind
 from caudal.gateway_api.domain.imports import Report
 from caudal.gateway_api.domain.merging import refuse_unprintable
 from caudal.gateway_api.domain.permissions import Caller
+from caudal.gateway_api.domain.telemetry import CommandState
 from caudal.gateway_api.entrypoints.access import Importer
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.multipart import FilePart
 from caudal.gateway_api.entrypoints.once import Creating, IdempotencyKey
-from caudal.gateway_api.entrypoints.routes.windows import FILE, UPLOADING, window_answer
+from caudal.gateway_api.entrypoints.representations import CSV
+from caudal.gateway_api.entrypoints.routes.readings import ordered
+from caudal.gateway_api.entrypoints.routes.windows import FILE, UPLOADING
+from caudal.gateway_api.entrypoints.schemas.common import Id
 from caudal.gateway_api.entrypoints.schemas.imports import ImportBody
+from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer
 from caudal.gateway_api.entrypoints.schemas.windows import RunAnswer, UploadAnswer
 from caudal.gateway_api.handlers.imports import How, check_may, import_file
-from caudal.gateway_api.handlers.windows import run_history, save_upload, uploaded_by
+from caudal.gateway_api.handlers.orders import done_or_under_way
+from caudal.gateway_api.handlers.windows import rejects_of, run_history, save_upload, uploaded_by, window_of
 
 imports = room("imports")
 
@@ -48,8 +55,8 @@ async def import_upload(
 ) -> Response:
     """Import points, variables, owners or history from an uploaded file; the second time nothing is left to do.
 
-    History is run as a batch window, and answered as one; of somebody of a client, rows of the own points alone are
-    taken. `Location` says where to ask how it stands.
+    History is read by the loader, of any size: what takes more than a few seconds is 202, and `Location` says where to
+    ask how it stands. Of somebody of a client, rows of the own points alone are taken.
     """
 
     async def make() -> Response:
@@ -66,9 +73,30 @@ async def import_upload(
 
 
 async def _history(door: Door, caller: Caller, body: ImportBody, dry_run: bool) -> Response:
-    if dry_run:
-        raise InvalidInput("dry_run", "history is tried on the server: caudal import FILE --kind history --dry-run")
     if body.all_or_nothing:
         raise InvalidInput("all_or_nothing", "history goes in row by row; what is refused is in the report")
-    order, path = await run_history(door.windows, caller, body.path, history_options(map_from(body.map)))
-    return window_answer(order, path, "/api/windows" if caller.client is None else "/api/telemetry/process")
+    options = history_options(map_from(body.map))
+    order, path = await run_history(door.windows, caller, body.path, options, dry_run=dry_run)
+    done_or_under_way(order)
+    status = 200 if order.state is CommandState.DONE else 202
+    said = RunAnswer(True, status, {**order.detail, "path": path, "id": order.id})
+    return answer(said, status, {"Location": f"/api/import/{order.id}"})
+
+
+@imports.get("/api/import/{order}", response_model=OrderAnswer)
+async def get_import(door: TheDoor, caller: Importer, order: Id) -> Response:
+    """Show how an import of history stands: how far it is read, and at the end the report."""
+    check_may(caller, ImportKind.HISTORY)
+    return ordered(await window_of(door.windows, caller, order))
+
+
+@imports.get(
+    "/api/import/{order}/rejected",
+    response_class=FileResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def get_rejected_rows(door: TheDoor, caller: Importer, order: Id) -> FileResponse:
+    """Give what an import of history did not take, as CSV: row, column, value, reason, and the whole row."""
+    check_may(caller, ImportKind.HISTORY)
+    path = await rejects_of(door.windows, caller, order)
+    return FileResponse(path, media_type=CSV, filename=path.name)

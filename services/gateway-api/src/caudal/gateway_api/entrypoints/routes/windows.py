@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.merging import refuse_unprintable
 from caudal.gateway_api.domain.telemetry import CommandState, OrderedCommand
 from caudal.gateway_api.entrypoints.access import WindowRunner
@@ -17,7 +16,7 @@ from caudal.gateway_api.entrypoints.schemas.common import Id, Problem
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer
 from caudal.gateway_api.entrypoints.schemas.windows import FlushAnswer, RunAnswer, RunBody, UploadAnswer
 from caudal.gateway_api.handlers.orders import done_or_under_way
-from caudal.gateway_api.handlers.windows import flush, run_window, save_upload
+from caudal.gateway_api.handlers.windows import flush, run_window, save_upload, window_of
 
 windows = room("windows")
 
@@ -72,16 +71,15 @@ async def run(door: TheDoor, caller: WindowRunner, create: Creating, body: RunBo
     return await create(make)
 
 
-def window_answer(order: OrderedCommand, path: str, room: str = "/api/windows") -> Response:
-    """How a window stands that was just ordered; it can be asked for in `room`.
+def window_answer(order: OrderedCommand, path: str) -> Response:
+    """How a window stands that was just ordered; `Location` says where it can be asked for.
 
     Raises:
         OrderFailed: the file or the options cannot be used.
     """
     done_or_under_way(order)
     status = 200 if order.state is CommandState.DONE else 202
-    report = {"Location": f"{room}/{order.id}"}
-    return answer(RunAnswer(True, status, _loader_said(order, path)), status, report)
+    return answer(RunAnswer(True, status, _loader_said(order, path)), status, {"Location": f"/api/windows/{order.id}"})
 
 
 def _loader_said(order: OrderedCommand, path: str) -> dict[str, Any]:
@@ -95,10 +93,7 @@ def _loader_said(order: OrderedCommand, path: str) -> dict[str, Any]:
 @windows.get("/api/windows/{window}", response_model=OrderAnswer)
 async def get_window(door: TheDoor, caller: WindowRunner, window: Id) -> Response:
     """Show how far a window has come."""
-    found = await door.windows.orders.commands.one(window, caller.scope)
-    if found is None or found.action != "run":
-        raise NotFound("window", window)
-    return ordered(found)
+    return ordered(await window_of(door.windows, caller, window))
 
 
 @windows.get("/flush", response_model=FlushAnswer)

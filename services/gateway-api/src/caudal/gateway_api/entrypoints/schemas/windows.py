@@ -37,7 +37,7 @@ class RunAnswer:
 
     triggered: bool
     status_code: int
-    """200: done; 202: still at it, ask `/api/windows/{id}`."""
+    """200: done; 202: still at it, ask where `Location` says."""
     loader_response: dict[str, Any]
     """rows and path; the whole report, and the id of the window, if rows were rejected or are still being read."""
 
