@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from caudal.common.bus.messages import KeyUsed, Push
 from caudal.common.ports import Delivery, Outgoing
 from caudal.gateway_api.handlers import intake
 from caudal.gateway_api.main import KEEP_REPEATS
-from integration.api.house import NOW, ApiHouse
+from integration.api.house import NOW, ApiHouse, furnished
 
 BODY = {"device": "meter-1", "measured_at": "2026-03-02T09:00:00Z", "values": {"flow": 0}}
 PATH = "/api/telemetry/uplink/acme"
@@ -23,6 +24,14 @@ PATH = "/api/telemetry/uplink/acme"
 def pushes(api: ApiHouse) -> list[Push]:
     """What was published for ingest."""
     return [decode(message.payload, Push) for message in api.bus.on("provider/+/push")]
+
+
+async def test_push_is_refused_while_the_disk_is_too_full(sqlite_url: str, tmp_path: Path) -> None:
+    """A broker would acknowledge it, and lose it when it is stopped before there is room."""
+    async with furnished(sqlite_url, tmp_path, min_free_bytes=2**60) as api:
+        answer = await api.with_key(await api.add_provider()).post(PATH, json=BODY)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (507, "out_of_space")
+        assert not pushes(api)
 
 
 class TestWhoMay:

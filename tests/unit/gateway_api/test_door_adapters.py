@@ -21,6 +21,7 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.common.ports import Outgoing, Sample
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
+from caudal.gateway_api.adapters.disk_space import DiskSpace
 from caudal.gateway_api.adapters.window_files import WindowFolder
 from caudal.gateway_api.domain.errors import UnsupportedMedia
 from caudal.gateway_api.domain.permissions import Caller, Scope
@@ -84,7 +85,7 @@ class TestMultipart:
 
 class TestWindowFolder:
     async def test_two_uploads_of_one_name_are_two_files(self, tmp_path: Path) -> None:
-        folder = WindowFolder(tmp_path, 0)
+        folder = WindowFolder(tmp_path, DiskSpace(tmp_path, 0))
         first = await folder.save("a.csv", stream(b"ts", b",id\n"), NOW)
         second = await folder.save("a.csv", stream(b"ts"), NOW)
         assert first.path != second.path
@@ -97,11 +98,11 @@ class TestWindowFolder:
             raise ConnectionError
 
         with pytest.raises(ConnectionError):
-            await WindowFolder(tmp_path, 0).save("a.csv", broken(), NOW)
+            await WindowFolder(tmp_path, DiskSpace(tmp_path, 0)).save("a.csv", broken(), NOW)
         assert list(tmp_path.iterdir()) == []
 
     async def test_processed_window_is_all_or_nothing(self, tmp_path: Path) -> None:
-        folder = WindowFolder(tmp_path, 0)
+        folder = WindowFolder(tmp_path, DiskSpace(tmp_path, 0))
 
         async def rows(*lines: Sequence[str]) -> AsyncIterator[Sequence[Sequence[str]]]:
             yield lines

@@ -19,6 +19,7 @@ from caudal.common.adapters.store import open_store
 from caudal.common.ports import Clock, Publisher, TelemetryStore
 from caudal.common.service import Service, run
 from caudal.common.settings import CredentialSettings, MqttSettings, ServiceSettings, SqlSettings, StoreSettings
+from caudal.gateway_api.adapters.disk_space import DiskSpace
 from caudal.gateway_api.adapters.import_sheets import ImportSheets
 from caudal.gateway_api.adapters.key_ring import GivenKeys, KeyFolder
 from caudal.gateway_api.adapters.passwords import Argon2Passwords
@@ -147,10 +148,11 @@ def furnish(
     credentials = SqlCredentials(engine, sealer)
     relay = OutboxRelay(SqlOutbox(engine), publisher)
     catalog_desk = CatalogDesk(catalog, relay, clock, sealer)
+    space = DiskSpace(data_dir, settings.min_free_bytes)
     records = RecordsDesk(SqlRecords(engine), Argon2Passwords(), clock)
     orders = OrderDesk(commands, publisher, clock)
     windows = WindowDesk(
-        files=WindowFolder(data_dir / "windows", settings.min_free_bytes),
+        files=WindowFolder(data_dir / "windows", space),
         uploads=SqlUploads(engine),
         ledger=ledger,
         orders=orders,
@@ -162,7 +164,7 @@ def furnish(
         identity=identity_of(settings, data_dir, engine, clock, redis),
         catalog=catalog_desk,
         asking=AskingDesk(catalog, credentials, SqlPollingStates(engine), orders, clock, settings.provider_test_wait_s),
-        intake=Intake(catalog, credentials, once, publisher, clock),
+        intake=Intake(catalog, credentials, once, publisher, clock, space),
         telemetry=TelemetryDesk(catalog, ledger, orders, publisher, clock, settings.order_wait_s),
         series=SeriesDesk(store, clock, timedelta(days=retention_days)),
         windows=windows,

@@ -26,7 +26,7 @@ class GatewaySettings(Section):
     keep_uploads_days: int = Field(default=7, ge=1)
     """How long a file for batch windows stays after it was uploaded, or after the last window that it was run as."""
     min_free_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
-    """Uploads are refused when the disk has less room."""
+    """Uploads and pushes are refused when the disk has less room."""
     order_wait_s: float = Field(default=8.0, ge=0, le=60)
     """How long an answer waits for the processor's before it is 202."""
     window_wait_s: float = Field(default=30.0, ge=0, le=600)

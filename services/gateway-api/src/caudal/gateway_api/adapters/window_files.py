@@ -5,7 +5,6 @@ import csv
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import IO, Any
 from uuid import uuid4
 
 from caudal.common.domain.errors import InvalidInput
-from caudal.gateway_api.domain.errors import OutOfSpace
 from caudal.gateway_api.domain.uploads import format_of, safe_name
-from caudal.gateway_api.ports import SavedFile
+from caudal.gateway_api.ports import SavedFile, Space
 
 HEAD_BYTES = 4096
 """How much of a file tells what it is."""
@@ -33,9 +31,9 @@ _SAVED_AT = "%Y%m%dT%H%M%S"
 class WindowFolder:
     """`<data_dir>/windows`, which ingest sees too."""
 
-    def __init__(self, folder: Path, min_free_bytes: int) -> None:
+    def __init__(self, folder: Path, space: Space) -> None:
         self._folder = folder.resolve()
-        self._min_free_bytes = min_free_bytes
+        self._space = space
 
     async def save(self, name: str, chunks: AsyncIterator[bytes], at: datetime) -> SavedFile:
         path = self._folder / f"{at:{_SAVED_AT}}-{uuid4().hex[:8]}-{safe_name(name)}"
@@ -53,7 +51,7 @@ class WindowFolder:
         with draft.open("xb") as file:
             async for block in _gathered(chunks):
                 kind = kind or format_of(block[:HEAD_BYTES])
-                await asyncio.to_thread(self._check_space)
+                await self._space.check()
                 await asyncio.to_thread(file.write, block)
                 await asyncio.to_thread(digest.update, block)
                 size += len(block)
@@ -63,10 +61,6 @@ class WindowFolder:
 
     async def discard(self, saved: SavedFile) -> None:
         await asyncio.to_thread(saved.path.unlink, missing_ok=True)
-
-    def _check_space(self) -> None:
-        if shutil.disk_usage(self._folder).free < self._min_free_bytes:
-            raise OutOfSpace("the disk is too full to keep more files")
 
     def resolve(self, path: str) -> tuple[Path, str, str]:
         try:

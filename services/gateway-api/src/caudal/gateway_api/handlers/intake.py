@@ -18,7 +18,7 @@ from caudal.gateway_api.domain.repeats import attempt_of
 from caudal.gateway_api.domain.signatures import check_signature
 from caudal.gateway_api.domain.uplinks import refuse_foreign
 from caudal.gateway_api.handlers.once import OnceDesk, once
-from caudal.gateway_api.ports import CatalogStore, Credentials
+from caudal.gateway_api.ports import CatalogStore, Credentials, Space
 
 PUSH_S = 8.0
 """From a whole body to its answer, whatever the broker does."""
@@ -35,6 +35,7 @@ class Intake:
     once: OnceDesk
     publisher: Publisher
     clock: Clock
+    space: Space
 
 
 async def take_push(intake: Intake, pusher: str | None, provider: str, body: bytes, idempotency_key: str | None) -> str:
@@ -45,6 +46,7 @@ async def take_push(intake: Intake, pusher: str | None, provider: str, body: byt
     Raises:
         Forbidden: the key is another provider's, or the provider is switched off.
         InvalidInput: the body is no JSON, or the Idempotency-Key came with another body before.
+        OutOfSpace: the disk is too full; what is left is for devices, which cannot be told to wait.
         Transient: the broker did not acknowledge in time; nothing is remembered, so trying again is right.
     """
     await _check_provider(intake, pusher, provider)
@@ -65,6 +67,7 @@ async def take_uplink(intake: Intake, key: ApiKey, body: bytes, idempotency_key:
     Raises:
         Forbidden: the key is for no device, or the device is by now another client's than the key.
         InvalidInput: the body is no JSON, too large, or names another device.
+        OutOfSpace: as `take_push`.
         Transient: the broker did not acknowledge in time.
     """
     device = await _checked_device(intake, key)
@@ -85,6 +88,7 @@ async def _once(
 ) -> str:
     try:
         async with asyncio.timeout(PUSH_S):
+            await intake.space.check()
             if idempotency_key is None:
                 return await publish(uuid4().hex)
             attempt = attempt_of(owner, idempotency_key, body)

@@ -33,6 +33,7 @@ from caudal.gateway_api.ports.telemetry import Ledger as Ledger
 from caudal.gateway_api.ports.telemetry import Repeats as Repeats
 from caudal.gateway_api.ports.windows import Expiring as Expiring
 from caudal.gateway_api.ports.windows import SavedFile as SavedFile
+from caudal.gateway_api.ports.windows import Space as Space
 from caudal.gateway_api.ports.windows import Upload as Upload
 from caudal.gateway_api.ports.windows import Uploads as Uploads
 from caudal.gateway_api.ports.windows import WindowFiles as WindowFiles

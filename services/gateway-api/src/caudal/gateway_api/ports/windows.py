@@ -50,6 +50,18 @@ class Uploads(Protocol):
         ...
 
 
+class Space(Protocol):
+    """The disk on which all that comes in ends up."""
+
+    async def check(self) -> None:
+        """Nothing, while there is room.
+
+        Raises:
+            OutOfSpace: the disk is too full.
+        """
+        ...
+
+
 class WindowFiles(Protocol):
     """The folder of batch windows, which ingest sees too."""
 

@@ -35,6 +35,7 @@ _BODY: dict[str, Any] = {
 _REFUSED: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The body is too large"},
     415: {"model": Problem, "description": "The body is compressed"},
+    507: {"model": Problem, "description": "The disk is too full"},
 }
 
 
