@@ -17,7 +17,7 @@ from caudal.common.domain.schemas import Aggregate, GroupBy, RecordPeriod, Schem
 from caudal.common.ports import Delivery
 from caudal.common.settings import SqlSettings
 from caudal.processor.adapters.sql_records import _SqlRecordUnit
-from caudal.processor.domain.records import record_plan
+from caudal.processor.domain.records import Record, record_of, record_plan
 from caudal.processor.entrypoints.schemas import SchemaEntrypoint
 from caudal.processor.handlers import previewing
 from caudal.processor.handlers.previewing import preview
@@ -79,7 +79,7 @@ async def test_what_is_tried_is_what_is_kept(house: House, period: RecordPeriod,
         for each in tried["records"]
     }
     assert {key: kept.get(key) for key in found} == found
-    assert tried["left_off"] == 0
+    assert (tried["left_off"], tried["points"]) == (0, [point.code for point in POINTS])
     within = [start for _, start in kept if FROM <= start < TO]
     assert len(found) >= max(len(within), 3)
 
@@ -95,9 +95,18 @@ async def test_what_cannot_be_tried_is_named(house: House, changes: dict[str, An
 
 
 async def test_what_is_too_much_is_refused_or_left_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = 0
+
+    def counted(*given: Any) -> Record:
+        nonlocal computed
+        computed += 1
+        return record_of(*given)
+
+    monkeypatch.setattr(previewing, "record_of", counted)
     monkeypatch.setattr(previewing, "MAX_BYTES", 1000)
     tried = await preview(house.records, asked(schema(period=RecordPeriod.HOUR)))
     assert 1 <= len(tried["records"]) <= 10
+    assert computed == len(tried["records"]) + 1, "nothing is computed that nobody is told"
     assert tried["left_off"] > 10
     monkeypatch.setattr(previewing, "MAX_ROWS", 10)
     with pytest.raises(InvalidInput, match="shorter time"):
