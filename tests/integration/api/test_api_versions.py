@@ -180,6 +180,15 @@ class TestVersions:
         assert (await measured.admin.delete(f"{BASE}/{ago(5)}")).status_code == 404
         assert (await measured.admin.delete(f"{BASE}/beginning")).status_code == 409
 
+    async def test_null_is_the_default_as_in_a_point(self, measured: ApiHouse) -> None:
+        said = {"sampling_minutes": 5, "time_zone": "America/Lima", "rules": {"gap_factor": 7}}
+        nothing = dict.fromkeys(said)
+        assert (await measured.admin.patch(f"{BASE}/beginning", json=said)).json()["rules"]["gap_factor"] == 7
+        for path in (f"{BASE}/beginning", "/api/points/well-1"):
+            answer = (await measured.admin.patch(path, json=nothing | {"valid_from": None})).json()
+            assert (answer["sampling_minutes"], answer["time_zone"], answer["rules"]["gap_factor"]) == (60, "UTC", 3)
+            await measured.admin.patch(path, json=said | {"valid_from": None})
+
     @pytest.mark.parametrize("body", [{"sampling_minutes": 0}, {"rules": {"gap": 1}}, {"variables": [{"code": "x"}]}])
     async def test_field_that_cannot_be_used_is_named(self, measured: ApiHouse, body: dict[str, Any]) -> None:
         answer = await measured.admin.patch(f"{BASE}/beginning", json=body)

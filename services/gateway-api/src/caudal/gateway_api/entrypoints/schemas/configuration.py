@@ -21,6 +21,8 @@ from caudal.gateway_api.entrypoints.schemas.catalog import (
     ShownVariable,
     VariableBody,
     fields_kept,
+    named_in,
+    plain_of,
 )
 from caudal.gateway_api.entrypoints.schemas.common import Body, Id, Instant, Number, Shown, Text, validated
 from caudal.gateway_api.handlers.catalog import Since
@@ -165,7 +167,7 @@ class VersionAnswer(VersionBody, Changed):
 
 
 class VersionPatch(Body):
-    """What is corrected in one version; what is left out stays."""
+    """What is corrected in one version; what is left out stays, null is the default."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"sampling_minutes": 15}]})
 
@@ -177,7 +179,7 @@ class VersionPatch(Body):
     rules: dict[str, Any] | None = None
     """Merged into what is there; null: the defaults."""
     variables: tuple[VariableBody, ...] | None = None
-    """Replaced as a whole."""
+    """Replaced as a whole; null: none."""
 
     @property
     def since(self) -> Since | None:
@@ -186,23 +188,18 @@ class VersionPatch(Body):
 
     def applied(self, point: Point) -> Point:
         """`point`, as it was then, with these changes."""
-        given = self.model_fields_set
-        if self.variables is not None:
-            point = replace(point, variables=self.variables)
-        if self.sampling_minutes is not None:
-            point = replace(point, sampling_minutes=self.sampling_minutes)
-        if self.time_zone is not None:
-            point = replace(point, time_zone=self.time_zone)
-        if "rules" in given:
-            rules = merged(msgspec.to_builtins(point.rules), self.rules) if self.rules is not None else {}
-            point = replace(point, rules=validated(_Judging, {"rules": rules}).rules)
-        return point
+        plain = {name: value for name, value in plain_of(point).items() if name in _Judging.model_fields}
+        judged = validated(_Judging, merged(plain, named_in(self)))
+        return replace(point, **{name: getattr(judged, name) for name in _Judging.model_fields})
 
 
 class _Judging(Body):
-    """Rules under their name, so that errors name them."""
+    """What a version says, as a new point would say it."""
 
-    rules: RulesBody
+    sampling_minutes: Number = 60.0
+    time_zone: str = "UTC"
+    rules: RulesBody = Rules()
+    variables: tuple[VariableBody, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
