@@ -7,12 +7,15 @@ import pytest
 
 from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.payloads.refusals import Unreadable
+from caudal.common.domain.payloads.zones import Zones
+from caudal.ingest.domain import windows
 from caudal.ingest.domain.options import options_from
 from caudal.ingest.domain.sniffing import sniff_decimal, sniff_delimiter, sniff_time_format
 from caudal.ingest.domain.windows import MAX_CELL, Plan, Row
 
 RECEIVED_AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 TS = "2026-03-02T10:00:00Z"
+IN_UTC = Zones(("UTC",))
 
 
 def plan(headers: str, *rows: str, **options: Any) -> Plan:
@@ -59,7 +62,7 @@ def test_mostly_numeric_column_is_a_variable_and_its_words_are_problems() -> Non
     made = plan("ts|id|flow|note", f"{TS}|D|1.5|dry", f"{TS}|D|ERR|7", f"{TS}|D||wet")
     assert roles(made)["note"] == "ignored"
     with pytest.raises(Unreadable, match="'ERR' is no number"):
-        made.read(Row(3, [TS, "D", "ERR", "7"]), None, RECEIVED_AT)
+        made.read(Row(3, [TS, "D", "ERR", "7"]), IN_UTC, RECEIVED_AT)
 
 
 def test_total_that_grows_past_a_thousand_is_asked_about_not_left_out() -> None:
@@ -67,7 +70,7 @@ def test_total_that_grows_past_a_thousand_is_asked_about_not_left_out() -> None:
     with pytest.raises(InvalidInput, match=r"'1\.000' in 'total' is a number if '\.' parts thousands"):
         plan("ts|id|flow|total", *rows)
     made = plan("ts|id|flow|total", *rows, thousands=".")
-    assert made.read(Row(4, [TS, "D", "0,5", "1.000"]), None, RECEIVED_AT).values == {"flow": 0.5, "total": 1000}
+    assert made.read(Row(4, [TS, "D", "0,5", "1.000"]), IN_UTC, RECEIVED_AT).values == {"flow": 0.5, "total": 1000}
     assert roles(plan("ts|id|flow|total", *rows, ignore=["total"]))["total"] == "ignored"
 
 
@@ -78,7 +81,7 @@ def test_words_with_numbers_in_them_are_nothing_to_ask_about() -> None:
 
 def test_column_that_is_empty_in_the_first_rows_is_not_lost() -> None:
     made = plan("ts|id|flow|level", f"{TS}|D|1|", f"{TS}|D|2|")
-    assert made.read(Row(4, [TS, "D", "3", "9.5"]), None, RECEIVED_AT).values == {"flow": 3, "level": 9.5}
+    assert made.read(Row(4, [TS, "D", "3", "9.5"]), IN_UTC, RECEIVED_AT).values == {"flow": 3, "level": 9.5}
 
 
 def test_header_is_given_another_code_and_columns_are_left_out_as_asked() -> None:
@@ -167,13 +170,13 @@ def test_row_of_nobody_and_row_out_of_line_are_refused(row: list[Any]) -> None:
 def test_empty_cells_behind_the_last_column_are_no_fault() -> None:
     made = plan("Time|id|flow", f"{TS}|D|1")
     assert made.owner(Row(2, [TS, "D", "1", "", ""])) == "D"
-    assert made.read(Row(2, [TS, "D", "1", "", ""]), None, RECEIVED_AT).values == {"flow": 1}
+    assert made.read(Row(2, [TS, "D", "1", "", ""]), IN_UTC, RECEIVED_AT).values == {"flow": 1}
 
 
 def test_row_becomes_a_payload_with_its_metadata() -> None:
     made = plan("Fecha|id|Caudal [l/s]", "2026-03-02T07:00:00|D|1,5", time_zone="America/Santiago")
     row = Row(2, ["2026-03-02T07:00:00", "D", "1,5"])
-    reading = made.read(row, None, RECEIVED_AT)
+    reading = made.read(row, IN_UTC, RECEIVED_AT)
     assert made.payload(row, reading.measured_at) == {
         "Fecha": "2026-03-02T07:00:00",
         "id": "D",
@@ -230,3 +233,15 @@ def test_decimal_comma_is_told_from_the_numbers() -> None:
 )
 def test_form_of_times_is_told_from_the_first_rows(cells: list[str], form: str) -> None:
     assert sniff_time_format(cells) == form
+
+
+def test_points_whose_zones_differ_are_read_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "MAX_READERS", 2)
+    made = plan("Time|id|flow", "2026-03-02T10:00:00|D|1")
+    kept = set()
+    for hour in (9, 13, 12, 13, 9):
+        moved = Zones(("UTC", "America/Lima"), (RECEIVED_AT.replace(hour=hour),))
+        read = made.read(Row(2, ["2026-03-02T07:30:00", "D", "1"]), moved, RECEIVED_AT)
+        assert read.measured_at.isoformat() == f"2026-03-02T{'07' if hour == 13 else '12'}:30:00+00:00"
+        kept.add(len(made._readers))
+    assert kept == {1, 2}

@@ -29,6 +29,8 @@ MAX_CELL = 32_768
 """Characters of one cell."""
 SHOWN_CELL = 120
 """Characters of a cell that are told."""
+MAX_READERS = 1000
+"""In memory; points whose zone never changed share one for each zone, and others have their own."""
 SAMPLE_ROWS = 1000
 """Rows that are looked at before the first is read."""
 
@@ -70,7 +72,7 @@ class Plan:
         self._options, self._source_format = options, source_format
         self._keys = [f"#{index}" for index in range(len(self.columns))]
         self._owner = next((i for i, column in enumerate(self.columns) if column.role in (Role.DEVICE, Role.POINT)), -1)
-        self._readers: dict[str | Zones, Reader] = {}
+        self._readers: dict[str | Zones | None, Reader] = {}
 
     def owner(self, row: Row) -> str:
         """Name of the device or point that `row` is of; empty: all rows are of the one that was given.
@@ -91,12 +93,12 @@ class Plan:
             raise Unreadable(Refusal.DEVICE, self.columns[self._owner].header, f"{quoted(name)} names no device")
         return str(name).strip()
 
-    def read(self, row: Row, zones: Zones, received_at: datetime) -> Measurement:
+    def read(self, row: Row, zones: Zones | None, received_at: datetime) -> Measurement:
         """The reading in `row`.
 
         Args:
             row: One row.
-            zones: Of times without one, unless the options say.
+            zones: Of times without one, unless the options say; None refuses them.
             received_at: When the window is run.
 
         Raises:
@@ -172,8 +174,10 @@ class Plan:
         reason = f"{quoted(its.cell)} in {header!r} is a number if {its.thousands!r} parts thousands"
         return InvalidInput("thousands", f"{reason}: give option thousands, or ignore the column")
 
-    def _reader(self, zone: str | Zones) -> Reader:
+    def _reader(self, zone: str | Zones | None) -> Reader:
         if zone not in self._readers:
+            if len(self._readers) >= MAX_READERS:
+                self._readers.clear()
             self._readers[zone] = Reader(self._mapping(), zone)
         return self._readers[zone]
 
