@@ -24,6 +24,8 @@ USERS = 200
 PROVIDERS = ("novus", "nettra", "tago", "tdata", "thingsio", "twin")
 KINDS = ("WELL", "WELL", "WELL", "RIVER", "LAKE", "SPRING")
 VARIABLES = {"flow": "flow", "level": "level", "total": "totalizer"}
+WORDS = ("[]", '["points:read","telemetry:read"]')
+"""What was agreed with every other owner."""
 AT_ONCE = 1000
 
 
@@ -88,7 +90,7 @@ def _variable(n: int, place: int) -> dict[str, Any]:
 def _owner(n: int) -> dict[str, Any]:
     # Of one client: its users are those whose number leaves the same rest.
     user = f"user-{(n % CLIENTS) + CLIENTS * (n // CLIENTS % (USERS // CLIENTS))}"
-    return {"id": f"owner-{n}", "user": user, "point": f"point-{n:05}", "kind": "PRIMARY", "permissions": "[]"}
+    return {"id": f"owner-{n}", "user": user, "point": f"point-{n:05}", "kind": "PRIMARY", "permissions": WORDS[n % 2]}
 
 
 def _preference(n: int) -> dict[str, Any]:

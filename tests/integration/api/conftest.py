@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from integration.api.estate import Estate, inhabited
 from integration.api.house import ApiHouse, furnished, migrate_all
 from servers.postgres import Postgres
 
@@ -66,3 +67,9 @@ async def acme(api: ApiHouse) -> ApiHouse:
         answer = await api.admin.post("/api/clients/", json={"code": client})
         assert answer.status_code == 201
     return api
+
+
+@pytest.fixture
+async def estate(api: ApiHouse) -> Estate:
+    """Two clients, each with an administrator, a user and a point."""
+    return await inhabited(api)

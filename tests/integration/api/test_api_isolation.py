@@ -24,6 +24,7 @@ from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import Inlet
 from caudal.gateway_api.adapters.tables import roles
 from caudal.gateway_api.domain.permissions import Permission
+from caudal.gateway_api.domain.tenancy import OWNER_PERMISSIONS
 from caudal.gateway_api.entrypoints.access import Gate
 from caudal.gateway_api.main import documentation
 from figures import tell
@@ -137,15 +138,22 @@ async def _lived_in(world: World) -> World:
     api = world.api
     everything = json.dumps([permission.value for permission in Permission])
     async with transaction(api.engine) as connection:
-        row = {"code": "everything", "name": "", "permissions": everything, "created_at": NOW, "updated_at": NOW}
-        await connection.execute(sa.insert(roles).values(row))
+        for code, words in (("everything", everything), ("nothing", '["queues:read"]')):
+            row = {"code": code, "name": "", "permissions": words, "created_at": NOW, "updated_at": NOW}
+            await connection.execute(sa.insert(roles).values(row))
     for client in (MARK, "b"):
         await _made(api.admin, "/api/clients/", code=client, name=f"Cliente {client}")
         for role in ("client_admin", "client_user", "reader", "everything"):
             address = f"{role}@{client}.test"
             world.users[f"{role} of {client}"] = await api.add_user(email=address, role=role, client=client)
+        # Nobody of a client may what this role says: there is what was agreed, and nothing else.
+        owner = await api.add_user(email=f"owner@{client}.test", role="nothing", client=client)
+        world.users[f"owner of {client}"] = owner
         users = [world.users[f"{role} of {client}"] for role in ("client_user", "client_admin")]
         world.own |= await _furnished(api, client, *users)
+        well = MARK + "-well" if client == MARK else "b-well"
+        agreed = {"kind": "SECONDARY", "permissions": sorted(OWNER_PERMISSIONS)}
+        await _made(api.admin, "/api/users/owners/", user=owner, point=well, **agreed)
     revoked = await api.add_user(email="gone@b.test", role="client_admin", client="b")
     world.users["revoked"] = revoked
     await api.admin.patch(f"/api/users/{revoked}", json={"active": False})
@@ -343,12 +351,31 @@ async def test_nothing_of_another_client_is_read_or_changed(world: World) -> Non
     for method, path in OPERATIONS:
         if path in PUBLIC or path in OF_EVERYBODY:
             continue
-        for who in ("everything of b", "client_admin of b", "client_user of b", "reader of b", "key of b"):
+        for who in OTHERS:
             leaks += [leak async for leak in _compared(world, world.as_(who), who, method, path)]
     after = await _snapshot(world)
     tell("isolation", operations=len(OPERATIONS), requests=world.requests, leaks=len(leaks))
     assert leaks == []
     assert after == before
+
+
+async def test_owner_without_a_role_finds_one_point_and_nothing_else_of_the_client(world: World) -> None:
+    """What is the client's beside that point stands in no answer, whichever way it is asked for."""
+    admin, other = world.api.admin, f"{ABSENT}-well"
+    await _made(admin, "/api/points/", **(WELL | {"code": other, "device": f"{ABSENT}-device", "client": MARK}))
+    await world.api.keep(reading(NOW, total=1.0), device=f"{ABSENT}-device")
+    owner, found = world.as_(f"owner of {MARK}"), set()
+    for method, path in OPERATIONS:
+        if method != "GET" or path in PUBLIC or path in OF_EVERYBODY:
+            continue
+        for absent in (False, True):
+            url, ids = filled(world, path, absent=absent)
+            point = world.absent("well") if absent else world.own["well"]
+            for params, accept in (({}, "application/json"), ({}, "text/csv"), ({"point": point}, "application/json")):
+                answer = await world.send(owner, method, url, params=params, headers={"accept": accept})
+                assert ABSENT not in without([*ids, *params.values()], answer)[1], (url, answer.text)
+                found |= {path} if answer.status_code == 200 else set()
+    assert found == AGREED
 
 
 async def _compared(world: World, client: httpx.AsyncClient, who: str, method: str, path: str) -> AsyncIterator[str]:
@@ -403,6 +430,28 @@ async def _snapshot(world: World) -> dict[str, Any]:
     return found
 
 
+OTHERS = ("everything of b", "client_admin of b", "client_user of b", "reader of b", "owner of b", "key of b")
+"""Everybody of the client that asks."""
+AGREED = {
+    "/api/auth/me",
+    "/api/points/",
+    "/api/points/{code}",
+    "/api/points/{code}/journal/",
+    "/api/points/{code}/status",
+    "/api/points/{code}/versions/",
+    "/api/points/{code}/versions/{valid_from}",
+    "/api/points/{code}/meter-swaps/",
+    "/api/variables/",
+    "/api/variables/{point}/{code}",
+    "/api/telemetry/data/",
+    "/api/telemetry/summary/",
+    "/api/telemetry/raw/",
+    "/api/telemetry/rejected/",
+    "/api/telemetry/rejected/{entry}",
+    "/api/telemetry/process/{order}",
+    "/api/users/notifications/",
+}
+"""Where somebody finds something who may do nothing but what was agreed at one point."""
 OF_STAFF = {"/flush", "/api/admin/queues/"}
 """What is the platform's own, beside its windows."""
 

@@ -17,7 +17,7 @@ from caudal.gateway_api.adapters.sql_stretches import SqlStretches
 from caudal.gateway_api.adapters.tables import notification_preferences, owners, points, variables
 from caudal.gateway_api.domain.listing import Filter, Listing, ListShape
 from caudal.gateway_api.domain.lists import POINTS, VARIABLES
-from caudal.gateway_api.domain.permissions import EVERYWHERE, Scope
+from caudal.gateway_api.domain.permissions import EVERYWHERE, Permission, Scope
 from caudal.gateway_api.domain.records import OWNERS, PREFERENCES
 from estates import settle
 from integration.api.house import NOW
@@ -106,6 +106,14 @@ async def test_first_page_of_all_points_reads_no_more_than_it_shows(estate: str)
 async def test_points_of_a_client_are_found_by_an_index(estate: str) -> None:
     plan = await plan_of(estate, "point", Listing(), Scope("client-7"))
     assert "Index" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize("client", ["client-7", None])
+@pytest.mark.parametrize("kind", ["point", "variable"])
+async def test_what_an_owner_finds_is_found_by_an_index(estate: str, kind: str, client: str | None) -> None:
+    plan = await plan_of(estate, kind, Listing(), Scope(client, "user-7", Permission.POINTS_READ))
+    assert "ix_owners_user" in plan, plan
     assert "Seq Scan" not in plan, plan
 
 

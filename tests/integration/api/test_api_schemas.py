@@ -20,10 +20,8 @@ from caudal.processor.entrypoints.bus import BusEntrypoint
 from caudal.processor.entrypoints.schemas import SchemaEntrypoint
 from caudal.processor.handlers.readings import Desk, keep
 from caudal.processor.handlers.recording import RecordDesk, record_teller, review
+from integration.api.estate import Estate, field_of, made
 from integration.api.house import ApiHouse, reading
-from integration.api.test_api_tenancy import Estate, estate, field_of, made
-
-__all__ = ["estate"]
 
 START = datetime.fromisoformat("2026-03-02T00:00:00Z")
 DAILY: dict[str, Any] = {

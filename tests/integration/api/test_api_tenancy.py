@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import httpx
@@ -11,44 +10,10 @@ import pytest
 from caudal.common.adapters.sql_catalog import SqlCatalog
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.readings import Inlet
+from integration.api.estate import Estate, field_of, made
 from integration.api.house import NOW, WELL, ApiHouse, reading
 
 PASSWORD = "correct horse battery"
-
-
-async def made(as_: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
-    answer = await as_.post(path, json=body)
-    assert answer.status_code == 201, answer.text
-    shown: dict[str, Any] = answer.json()
-    return shown
-
-
-@dataclass
-class Estate:
-    """Two clients, each with an administrator, a user and a point."""
-
-    api: ApiHouse
-    ids: dict[str, str]
-
-    def as_(self, who: str) -> httpx.AsyncClient:
-        """Somebody logged in, such as `client_user of b`."""
-        return self.api.as_(self.ids[who])
-
-
-@pytest.fixture
-async def estate(api: ApiHouse) -> Estate:
-    ids = {}
-    for client in ("a", "b"):
-        await made(api.admin, "/api/clients/", code=client, name=f"Cliente {client}")
-        for role in ("client_admin", "client_user"):
-            address = f"{role}@{client}.test"
-            ids[f"{role} of {client}"] = await api.add_user(email=address, role=role, client=client)
-        await api.add_point(code=f"well-{client}", device=f"meter-{client}", client=client)
-    return Estate(api, ids)
-
-
-def field_of(answer: httpx.Response) -> str:
-    return str(answer.json()["error"]["fields"][0]["field"])
 
 
 class TestClients:
@@ -271,85 +236,6 @@ class TestOwners:
         assert (await estate.api.admin.patch("/api/points/well-a", json={"client": "b"})).status_code == 200
         assert (await estate.api.admin.get("/api/users/owners/")).json()["total"] == 0
         assert (await estate.as_("client_user of b").get("/api/points/well-a")).status_code == 200
-
-
-class TestAgreed:
-    """What an owner may do at a point beyond the role."""
-
-    async def agree(self, estate: Estate, *permissions: str, point: str = "well-a") -> httpx.AsyncClient:
-        user = estate.ids["client_user of a"]
-        body = {"user": user, "point": point, "kind": "ADMINISTRATOR", "permissions": permissions}
-        await made(estate.as_("client_admin of a"), "/api/users/owners/", **body)
-        return estate.as_("client_user of a")
-
-    async def test_owner_configures_that_point_and_no_other(self, estate: Estate) -> None:
-        await estate.api.add_point(code="well-a2", device="meter-a2", client="a")
-        user = estate.as_("client_user of a")
-        assert (await user.patch("/api/points/well-a", json={"name": "x"})).status_code == 403
-        await self.agree(estate, "points:write")
-        assert (await user.patch("/api/points/well-a", json={"name": "x"})).status_code == 200
-        assert (await user.patch("/api/variables/well-a/flow", json={"name": "Q"})).status_code == 200
-        swap = {"variable": "total", "at": "2026-03-01T10:00:00Z", "starts_at": 0}
-        assert (await user.post("/api/points/well-a/meter-swaps/", json=swap)).status_code == 201
-        for point in ("well-a2", "well-b", "nothing"):
-            assert (await user.patch(f"/api/points/{point}", json={"name": "x"})).status_code == 403
-            assert (await user.patch(f"/api/variables/{point}/flow", json={"name": "Q"})).status_code == 403
-
-    async def test_what_was_agreed_about_one_point_opens_no_other_by_a_second_name(self, estate: Estate) -> None:
-        await estate.api.add_point(code="well-a2", device="meter-a2", client="a")
-        user = await self.agree(estate, "points:write", "telemetry:write")
-        named = {"point": "well-a", "code": "well-a"}
-        assert (await user.patch("/api/points/well-a2", params=named, json={"name": "x"})).status_code == 403
-        body = {"point": "well-a2", "code": "level", "type": "level"}
-        assert (await user.post("/api/variables/", params=named, json=body)).status_code == 403
-        process = "/api/telemetry/process/"
-        assert (await user.post(process, params=named, json={"point": "well-a2"})).status_code == 403
-        assert (await user.post(process, json={"point": "well-a"})).status_code < 300
-
-    @pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 300, "%ff", "a b"])
-    async def test_point_of_no_name_is_asked_for_nowhere(self, estate: Estate, name: str) -> None:
-        user = estate.as_("client_user of a")
-        assert (await user.patch(f"/api/points/{name}", json={"name": "x"})).status_code in (403, 422)
-        answer = await user.post(
-            "/api/telemetry/process/", content=f'{{"point": "{name.replace("%", chr(92) + "u00")}"}}'
-        )
-        assert answer.status_code in (403, 422)
-
-    async def test_nothing_else_is_in_it(self, estate: Estate) -> None:
-        user = await self.agree(estate, "points:write")
-        assert (await user.delete("/api/points/well-a")).status_code == 403
-        assert (await user.post("/api/points/", json={"code": "new", "device": "new"})).status_code == 403
-        change = {"name": "y"}
-        assert (await user.patch("/api/points/well-a?fold=true", json=change)).status_code == 403
-        assert (await user.patch("/api/points/well-a", json={"client": "b"})).status_code == 422
-
-    async def test_owner_sees_that_point_even_where_the_role_sees_none(self, estate: Estate) -> None:
-        await estate.api.admin.post("/api/roles/", json={"code": "blind", "permissions": ["schemas:read"]})
-        user = estate.ids["client_user of a"]
-        await estate.api.admin.patch(f"/api/users/{user}", json={"role": "blind"})
-        estate.api.clock.advance(seconds=3)
-        client = await self.agree(estate, "points:read", "telemetry:read")
-        assert (await client.get("/api/points/")).status_code == 403
-        assert (await client.get("/api/points/well-a")).status_code == 200
-        assert (await client.get("/api/telemetry/data/", params={"point": "well-a"})).status_code == 200
-        several = [("point", "well-a"), ("point", "well-b")]
-        assert (await client.get("/api/telemetry/summary/", params=several)).status_code == 403
-
-    async def test_it_ends_with_the_row(self, estate: Estate) -> None:
-        user = await self.agree(estate, "points:write")
-        (owner,) = (await estate.api.admin.get("/api/users/owners/")).json()["items"]
-        await estate.api.admin.patch(f"/api/users/owners/{owner['id']}", json={"permissions": []})
-        assert (await user.patch("/api/points/well-a", json={"name": "x"})).status_code == 403
-
-    async def test_nobody_agrees_to_what_they_may_not_do_themselves(self, estate: Estate) -> None:
-        words = ["users:read", "users:write", "points:read"]
-        await estate.api.admin.post("/api/roles/", json={"code": "people", "permissions": words})
-        id = await estate.api.add_user(email="people@a.test", role="people", client="a")
-        body = {"user": id, "point": "well-a", "kind": "PRIMARY", "permissions": ["points:write"]}
-        assert (await estate.api.as_(id).post("/api/users/owners/", json=body)).status_code == 403
-        owner = await made(estate.api.as_(id), "/api/users/owners/", **(body | {"permissions": ["points:read"]}))
-        change = {"permissions": ["points:write"]}
-        assert (await estate.api.as_(id).patch(f"/api/users/owners/{owner['id']}", json=change)).status_code == 403
 
 
 class TestOwnNotifications:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from caudal.common.adapters.sql import UtcDateTime, reading, transaction
 from caudal.common.adapters.sql_reads import ask, ask_one
 from caudal.common.ports import Clock
+from caudal.gateway_api.adapters.sql_scope import points_agreed
 from caudal.gateway_api.adapters.tables import clients, owners, roles, sessions, users
 from caudal.gateway_api.domain.permissions import Known, Permission, User, effective, is_permission
 from caudal.gateway_api.domain.tenancy import OWNER_PERMISSIONS
@@ -45,6 +46,10 @@ class SqlUsers:
         query = sa.select(owners.c.permissions).where(owners.c.user == user, owners.c.point == point)
         rows = await ask(self._engine, query)
         return frozenset().union(*(permissions_of(row["permissions"]) for row in rows)) & OWNER_PERMISSIONS
+
+    async def is_agreed(self, user: str, permission: Permission) -> bool:
+        query = points_agreed(user, permission) if permission in OWNER_PERMISSIONS else None
+        return query is not None and await ask_one(self._engine, query.limit(1)) is not None
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
         async with reading(self._engine) as connection:
@@ -126,6 +131,9 @@ class RememberedUsers:
 
     async def agreed(self, user: str, point: str) -> frozenset[Permission]:
         return await self._inner.agreed(user, point)
+
+    async def is_agreed(self, user: str, permission: Permission) -> bool:
+        return await self._inner.is_agreed(user, permission)
 
     async def by_email(self, email: str) -> tuple[User, str] | None:
         return await self._inner.by_email(email)

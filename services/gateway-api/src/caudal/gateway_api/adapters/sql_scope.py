@@ -19,7 +19,7 @@ from caudal.gateway_api.adapters.tables import (
     users,
     variables,
 )
-from caudal.gateway_api.domain.permissions import Scope
+from caudal.gateway_api.domain.permissions import Permission, Scope
 from caudal.gateway_api.domain.records import CLIENTS, OWNERS, PREFERENCES, SCHEMAS, USERS
 
 Condition = sa.ColumnElement[bool]
@@ -29,19 +29,37 @@ def _mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condition:
     return sa.true() if scope.client is None else column == scope.client
 
 
+def points_agreed(user: str, permission: Permission) -> sa.Select[str]:
+    """Codes of the points at which this was agreed that a user may do."""
+    # A list of words as JSON, in which each stands between quotes.
+    among = owners.c.permissions.like(sa.literal('%"') + permission + '"%')
+    return sa.select(owners.c.point).where(owners.c.user == user, among)
+
+
+def _my_points(scope: Scope) -> Condition:
+    mine = _mine(points.c.client, scope)
+    if scope.agreed is None or scope.user is None:
+        return mine
+    return sa.and_(mine, points.c.code.in_(points_agreed(scope.user, scope.agreed)))
+
+
 def points_of(scope: Scope) -> sa.Select[str]:
     """Codes of the points within a scope."""
-    return sa.select(points.c.code).where(_mine(points.c.client, scope))
+    return sa.select(points.c.code).where(_my_points(scope))
+
+
+def _is_everywhere(scope: Scope) -> bool:
+    return scope.client is None and scope.agreed is None
 
 
 def _of_my_points(column: sa.ColumnElement[str | None], scope: Scope) -> Condition:
-    return sa.true() if scope.client is None else column.in_(points_of(scope))
+    return sa.true() if _is_everywhere(scope) else column.in_(points_of(scope))
 
 
 def _of_my_devices(column: sa.ColumnElement[str], scope: Scope) -> Condition:
-    if scope.client is None:
+    if _is_everywhere(scope):
         return sa.true()
-    return column.in_(sa.select(points.c.device).where(points.c.client == scope.client))
+    return column.in_(sa.select(points.c.device).where(_my_points(scope)))
 
 
 def _of_my_users(column: sa.ColumnElement[str], scope: Scope) -> Condition:
@@ -61,27 +79,35 @@ def _shared_or_mine(column: sa.ColumnElement[str | None], scope: Scope) -> Condi
 
 
 def _my_orders(scope: Scope) -> Condition:
-    """Orders about devices; about schemas, one of which may have the name of somebody else's device; and own ones."""
-    if scope.client is None:
+    """Orders about devices, about schemas, and own ones: a device, a schema and a provider may share a name."""
+    if _is_everywhere(scope):
         return sa.true()
-    is_about_schema, is_own = commands.c.action == "recompute", commands.c.action.in_(("run", "preview"))
+    is_about_device, is_about_schema = commands.c.action.in_(("process", "replay")), commands.c.action == "recompute"
+    of_devices = sa.and_(is_about_device, _of_my_devices(commands.c.target, scope))
+    if scope.agreed is not None:
+        return of_devices
     mine = sa.select(schemas.c.code).where(schemas.c.client == scope.client)
     return sa.or_(
-        sa.and_(sa.not_(is_about_schema), sa.not_(is_own), _of_my_devices(commands.c.target, scope)),
-        sa.and_(is_own, commands.c.client == scope.client),
+        of_devices,
         sa.and_(is_about_schema, commands.c.target.in_(mine)),
+        sa.and_(sa.not_(is_about_device), sa.not_(is_about_schema), commands.c.client == scope.client),
     )
 
 
-SCOPES: Mapping[str, Callable[[Scope], Condition]] = {
-    "point": lambda scope: _mine(points.c.client, scope),
+Within = Callable[[Scope], Condition]
+
+_OF_POINTS: Mapping[str, Within] = {
+    "point": _my_points,
     "variable": lambda scope: _of_my_points(variables.c.point, scope),
-    "provider": lambda scope: _shared_or_mine(providers.c.client, scope),
-    "act": lambda scope: _mine(audit_log.c.client, scope),
     "order": _my_orders,
-    "record": lambda scope: _mine(RECORD_CLIENT, scope),
     "raw": lambda scope: _of_my_points(ledger_raw.c.point, scope),
     "rejected": lambda scope: _of_my_devices(ledger_rejected.c.device, scope),
+}
+"""What is a point's, and so is found by who has agreements about points and nothing else."""
+_OTHERS: Mapping[str, Within] = {
+    "provider": lambda scope: _shared_or_mine(providers.c.client, scope),
+    "act": lambda scope: _mine(audit_log.c.client, scope),
+    "record": lambda scope: _mine(RECORD_CLIENT, scope),
     "unclaimed": lambda scope: sa.true() if scope.client is None else sa.false(),
     CLIENTS.name: lambda scope: _mine(clients.c.code, scope),
     USERS.name: lambda scope: _mine(users.c.client, scope),
@@ -89,6 +115,13 @@ SCOPES: Mapping[str, Callable[[Scope], Condition]] = {
     OWNERS.name: lambda scope: _of_my_points(owners.c.point, scope),
     PREFERENCES.name: _my_preferences,
 }
+
+
+def _by_role(within: Within) -> Within:
+    return lambda scope: within(scope) if scope.agreed is None else sa.false()
+
+
+SCOPES: Mapping[str, Within] = {**_OF_POINTS, **{kind: _by_role(within) for kind, within in _OTHERS.items()}}
 """By what is asked for; without a client everything is found."""
 
 _BOUNDS = tuple(field.name for field in fields(Scope))

@@ -108,10 +108,12 @@ class Scope:
     """None: everybody's."""
     user: str | None = None
     """Of what belongs to users: whose alone; None: everybody's of the client."""
+    agreed: Permission | None = None
+    """Of points and what is theirs: only of those at which this was agreed with `user`, and nothing else at all."""
 
     def sees(self, client: str | None) -> bool:
-        """Whether something of `client` (None: of nobody) is within it."""
-        return self.client is None or self.client == client
+        """Whether whatever is of `client` (None: of nobody) is within it."""
+        return self.agreed is None and (self.client is None or self.client == client)
 
 
 EVERYWHERE = Scope(None)
@@ -147,6 +149,8 @@ class Caller:
     """None: not a user who logged in."""
     alone: bool = False
     """Whether what belongs to users is found only where it is the caller's own."""
+    agreed: Permission | None = None
+    """What the role does not give and was agreed at some points: these alone are found."""
     origin: Origin = NOWHERE
 
     @property
@@ -157,7 +161,7 @@ class Caller:
     @property
     def scope(self) -> Scope:
         """Whose things the caller may find."""
-        return Scope(self.client, self.user if self.alone else None)
+        return Scope(self.client, self.user if self.alone or self.agreed else None, self.agreed)
 
     def may(self, permission: Permission) -> bool:
         """Whether the caller has this permission."""

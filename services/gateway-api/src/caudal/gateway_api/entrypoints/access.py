@@ -111,12 +111,13 @@ class OrOneself(_Known):
 
 
 class WhoMayThere(Gate):
-    """Lets callers with one permission in, and owners with whom it was agreed for the point that the path names."""
+    """Lets callers with one permission in, and owners with whom it was agreed for the point that the request is about:
+    the one in the path, or else in the body, the very one that the route reads."""
 
     async def __call__(self, request: Request) -> Caller:
         """The caller, who has the permission, there at least."""
-        caller = await super().__call__(request)
-        return self.passed(await agreed(door_of(request), caller, self.permission, point_of_path(request)))
+        caller, point = await super().__call__(request), await point_of(request)
+        return self.passed(await agreed(door_of(request), caller, self.permission, point))
 
 
 class WhoMayAskThere(Gate):
@@ -128,13 +129,17 @@ class WhoMayAskThere(Gate):
         return self.passed(await agreed(door_of(request), caller, self.permission, point))
 
 
-class WhoMayFoldThere(Gate):
-    """As `WhoMayThere`, where the body names the point: the very body that the route reads."""
+class WhoMayWhereAgreed(Gate):
+    """Lets callers with one permission in, and owners with whom it was agreed for some points, who find these alone."""
 
     async def __call__(self, request: Request) -> Caller:
-        """The caller, who has the permission, there at least."""
-        caller, point = await super().__call__(request), await _point_of_body(request)
-        return self.passed(await agreed(door_of(request), caller, self.permission, point))
+        """The caller, who has the permission, or finds only where it was agreed."""
+        caller = await super().__call__(request)
+        if caller.may(self.permission) or caller.session is None:
+            return self.passed(caller)
+        if not await door_of(request).identity.users.is_agreed(caller.user, self.permission):
+            return self.passed(caller)
+        return replace(caller, agreed=self.permission)
 
 
 async def agreed(door: Door, caller: Caller, permission: Permission, point: str | None) -> Caller:
@@ -145,6 +150,13 @@ async def agreed(door: Door, caller: Caller, permission: Permission, point: str 
     return replace(caller, permissions=caller.permissions | given)
 
 
+async def point_of(request: Request) -> str | None:
+    """Code of the point that a request is about: of its path, or of its body where the path names none."""
+    # Where the path names a part of a point, the point stands beside the code.
+    named: str | None = request.path_params.get("point") or request.path_params.get("code")
+    return named or await _point_of_body(request)
+
+
 async def _point_of_body(request: Request) -> str | None:
     try:
         # Parsed once, and kept by the request: the route's body is made of the same.
@@ -152,12 +164,6 @@ async def _point_of_body(request: Request) -> str | None:
     except (ValueError, RecursionError):
         return None
     return said.get("point") if isinstance(said, dict) else None
-
-
-def point_of_path(request: Request) -> str | None:
-    """Code of the point that a path is about; where it names a part of one, the point stands beside the code."""
-    named: str | None = request.path_params.get("point") or request.path_params.get("code")
-    return named
 
 
 def with_schemes(document: dict[str, Any]) -> dict[str, Any]:
@@ -180,6 +186,7 @@ AnyCaller = Annotated[Caller, Depends(_Known())]
 """Any user who has logged in, or a program with an API key."""
 CatalogReader = Annotated[Caller, Depends(WhoMay(Permission.POINTS_READ))]
 CatalogEditor = Annotated[Caller, Depends(WhoMay(Permission.POINTS_WRITE))]
+PointFinder = Annotated[Caller, Depends(WhoMayWhereAgreed(Permission.POINTS_READ))]
 PointReader = Annotated[Caller, Depends(WhoMayThere(Permission.POINTS_READ))]
 PointEditor = Annotated[Caller, Depends(WhoMayThere(Permission.POINTS_WRITE))]
 ProviderReader = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_READ))]
@@ -187,7 +194,8 @@ ProviderAdmin = Annotated[Caller, Depends(WhoMay(Permission.PROVIDERS_WRITE))]
 TelemetryReader = Annotated[Caller, Depends(WhoMay(Permission.TELEMETRY_READ))]
 TelemetryOperator = Annotated[Caller, Depends(WhoMay(Permission.TELEMETRY_WRITE))]
 SeriesReader = Annotated[Caller, Depends(WhoMayAskThere(Permission.TELEMETRY_READ))]
-PointFolder = Annotated[Caller, Depends(WhoMayFoldThere(Permission.TELEMETRY_WRITE))]
+ReadingFinder = Annotated[Caller, Depends(WhoMayWhereAgreed(Permission.TELEMETRY_READ))]
+PointFolder = Annotated[Caller, Depends(WhoMayThere(Permission.TELEMETRY_WRITE))]
 WindowRunner = Annotated[Caller, Depends(WhoMay(Permission.WINDOWS_RUN))]
 Importer = Annotated[Caller, Depends(WhoMay(Permission.IMPORTS_WRITE))]
 SchemaReader = Annotated[Caller, Depends(WhoMay(Permission.SCHEMAS_READ))]

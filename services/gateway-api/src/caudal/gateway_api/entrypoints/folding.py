@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request
 from caudal.gateway_api.domain.errors import Forbidden
 from caudal.gateway_api.domain.intervals import instant
 from caudal.gateway_api.domain.permissions import Permission
-from caudal.gateway_api.entrypoints.access import AnyCaller, agreed, point_of_path
+from caudal.gateway_api.entrypoints.access import AnyCaller, agreed, point_of
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.schemas.begins import BEGINNING
 from caudal.gateway_api.handlers.catalog import Since
@@ -25,7 +25,7 @@ FoldQuery = Annotated[
 async def _folding(caller: AnyCaller, door: TheDoor, request: Request, wanted: FoldQuery = False) -> bool:
     if not wanted:
         return False
-    there = await agreed(door, caller, Permission.TELEMETRY_WRITE, point_of_path(request))
+    there = await agreed(door, caller, Permission.TELEMETRY_WRITE, await point_of(request))
     if not there.may(Permission.TELEMETRY_WRITE):
         raise Forbidden(f"your role ({caller.role}) may not do this: to fold again needs {Permission.TELEMETRY_WRITE}")
     return True

@@ -23,6 +23,10 @@ class Users(Protocol):
         """What was agreed that a user may do at a point, whatever the role says."""
         ...
 
+    async def is_agreed(self, user: str, permission: Permission) -> bool:
+        """Whether there is a point at which this was agreed that a user may do."""
+        ...
+
     async def is_empty(self) -> bool:
         """Whether nobody can log in yet."""
         ...

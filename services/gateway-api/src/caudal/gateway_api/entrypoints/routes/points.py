@@ -9,7 +9,7 @@ from caudal.common.domain.errors import NotFound
 from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import JOURNAL, POINTS
 from caudal.gateway_api.domain.permissions import Caller
-from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader, PointEditor, PointReader
+from caudal.gateway_api.entrypoints.access import CatalogEditor, PointEditor, PointFinder, PointReader
 from caudal.gateway_api.entrypoints.answers import room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding
@@ -31,9 +31,9 @@ points = room("points")
 
 @points.get("/api/points/", response_model=Listed[ShownPoint], responses=AS_FILE)
 async def list_points(
-    door: TheDoor, caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(POINTS))]
+    door: TheDoor, caller: PointFinder, asked: Annotated[Asked, Depends(asked_for(POINTS))]
 ) -> Response:
-    """List points with their variables."""
+    """List points with their variables; without `points:read`, those at which it was agreed with you as an owner."""
 
     async def read(listing: Listing) -> Page[PointEntry]:
         found = await door.catalog.store.points(caller.scope, listing)

@@ -20,7 +20,13 @@ from caudal.gateway_api.domain.telemetry import (
     Summary,
     Unclaimed,
 )
-from caudal.gateway_api.entrypoints.access import PointFolder, SeriesReader, TelemetryOperator, TelemetryReader
+from caudal.gateway_api.entrypoints.access import (
+    PointFolder,
+    ReadingFinder,
+    SeriesReader,
+    TelemetryOperator,
+    TelemetryReader,
+)
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
 from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
@@ -42,7 +48,7 @@ EntryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_:.-]{1,128}$")]
 @readings.get("/api/telemetry/raw/", response_model=Stretch[RawEntry])
 async def list_raw(
     door: TheDoor,
-    caller: TelemetryReader,
+    caller: ReadingFinder,
     device: Annotated[Id | None, Query()] = None,
     point: Annotated[Id | None, Query()] = None,
     status: RawStatus | None = None,
@@ -77,7 +83,7 @@ async def list_raw(
 @readings.get("/api/telemetry/rejected/", response_model=Stretch[RejectedEntry])
 async def list_rejected(
     door: TheDoor,
-    caller: TelemetryReader,
+    caller: ReadingFinder,
     device: Annotated[Id | None, Query()] = None,
     provider: Annotated[Id | None, Query()] = None,
     inlet: Inlet | None = None,
@@ -95,7 +101,7 @@ async def list_rejected(
 
 
 @readings.get("/api/telemetry/rejected/{entry}", response_model=RejectedEntry)
-async def get_rejected(door: TheDoor, caller: TelemetryReader, entry: EntryId) -> Response:
+async def get_rejected(door: TheDoor, caller: ReadingFinder, entry: EntryId) -> Response:
     """Show a payload that could not be read, whole, with the reason."""
     return answer(await handlers.rejected_entry(door.telemetry, caller, entry))
 
@@ -144,7 +150,7 @@ async def process_again(door: TheDoor, caller: PointFolder, create: Creating, bo
 
 
 @readings.get("/api/telemetry/process/{order}", response_model=OrderAnswer)
-async def get_order(door: TheDoor, caller: TelemetryReader, order: Id) -> Response:
+async def get_order(door: TheDoor, caller: ReadingFinder, order: Id) -> Response:
     """Show how far an order has come."""
     found = await door.telemetry.orders.commands.one(order, caller.scope)
     if found is None:

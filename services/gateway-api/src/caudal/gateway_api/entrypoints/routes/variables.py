@@ -10,7 +10,7 @@ from caudal.gateway_api.domain.listing import Listing, Page
 from caudal.gateway_api.domain.lists import VARIABLES
 from caudal.gateway_api.domain.permissions import Caller
 from caudal.gateway_api.domain.versions import Kept
-from caudal.gateway_api.entrypoints.access import CatalogEditor, CatalogReader, PointEditor, PointReader
+from caudal.gateway_api.entrypoints.access import PointEditor, PointFinder, PointReader
 from caudal.gateway_api.entrypoints.answers import answer, room, shown
 from caudal.gateway_api.entrypoints.door import Door, TheDoor
 from caudal.gateway_api.entrypoints.folding import Folding, SinceQuery
@@ -29,9 +29,9 @@ variables = room("variables")
 
 @variables.get("/api/variables/", response_model=Listed[ShownVariable], responses=AS_FILE)
 async def list_variables(
-    door: TheDoor, caller: CatalogReader, asked: Annotated[Asked, Depends(asked_for(VARIABLES))]
+    door: TheDoor, caller: PointFinder, asked: Annotated[Asked, Depends(asked_for(VARIABLES))]
 ) -> Response:
-    """List variables of all points, or of one."""
+    """List variables of all points that you find, or of one."""
 
     async def read(listing: Listing) -> Page[PointVariable]:
         found = await door.catalog.store.variables(caller.scope, listing)
@@ -42,7 +42,7 @@ async def list_variables(
 
 @variables.post("/api/variables/", status_code=201, response_model=VariableAnswer)
 async def add_variable(
-    door: TheDoor, caller: CatalogEditor, fold: Folding, create: Creating, body: NewVariable
+    door: TheDoor, caller: PointEditor, fold: Folding, create: Creating, body: NewVariable
 ) -> Response:
     """Add a variable to a point."""
 
