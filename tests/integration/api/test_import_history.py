@@ -43,6 +43,12 @@ class TestHistory:
         # A dry run sends no rows for a flush to wait for.
         assert await api.house.orders.commands.latest_run() is None
 
+    async def test_json_is_ordered_as_json(self, api: ApiHouse) -> None:
+        api.processor.answer = {"rows": 1}
+        await upload(api.admin, '[{"ts": "2026-03-02T00:00:00Z", "device": "m-1", "flow": 1}]')
+        assert (await api.admin.post("/api/import/", json={"kind": "history"})).status_code == 200
+        assert api.processor.commands[-1].params["format"] == "json"
+
     async def test_what_takes_long_is_followed_to_its_report(self, api: ApiHouse) -> None:
         api.processor.answer = None
         await upload(api.admin, "ts,id,flow\n2026-03-02T00:00:00Z,m-1,1\n")

@@ -74,7 +74,7 @@ def demo(
 
 @app.command(context_settings=PASS_ON)
 def load(context: typer.Context, data_dir: DataDir = Path(".caudal")) -> None:
-    """Hand a CSV or Parquet file to the running platform, row by row: caudal load FILE [--point CODE]."""
+    """Hand a CSV, Parquet or JSON file to the running platform, row by row: caudal load FILE [--point CODE]."""
     sys.exit(delegated.run(INGEST, "load", context.args, data_dir, needs_running=True))
 
 

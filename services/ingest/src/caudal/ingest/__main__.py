@@ -43,7 +43,7 @@ def migrate() -> None:
 
 @app.command()
 def load(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet.")],
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON.")],
     point: Annotated[Text, typer.Option(help="Code of the point that all rows are of.")] = None,
     device: Annotated[Text, typer.Option(help="Device that all rows are of.")] = None,
     time_zone: Annotated[Text, typer.Option(help="Zone of times without one, such as America/Santiago.")] = None,
@@ -61,12 +61,12 @@ def load(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how it would be understood; send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one line of JSON.")] = False,
     progress: Annotated[bool, typer.Option("--progress", help="Before it, lines that say how far it is.")] = False,
-    kind: Annotated[Text, typer.Option("--format", help="csv or parquet; else by how the file begins.")] = None,
+    kind: Annotated[Text, typer.Option("--format", help="csv, parquet or json; else by how the file begins.")] = None,
     window: Annotated[Text, typer.Option(help="Id that goes with each reading; else from the file's name.")] = None,
     options: Annotated[str, typer.Option(help="Any of these options as a JSON object.")] = "{}",
     mapping: Annotated[Path | None, typer.Option("--map", help="JSON file with the mapping of an import.")] = None,
 ) -> None:
-    """Send each row of a CSV or Parquet file over the bus like any other reading."""
+    """Send each row of a CSV, Parquet or JSON file over the bus like any other reading."""
     given: dict[str, Any] = {
         "point": point,
         "device": device,

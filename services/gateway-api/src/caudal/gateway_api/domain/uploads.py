@@ -3,6 +3,7 @@
 import re
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.table_files import is_json
 
 _not_in_names = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -14,7 +15,7 @@ def safe_name(name: str) -> str:
 
 
 def format_of(head: bytes) -> str:
-    """`parquet` or `csv`, by how the file begins.
+    """`parquet`, `json` or `csv`, by how the file begins.
 
     Raises:
         InvalidInput: it is neither.
@@ -24,5 +25,5 @@ def format_of(head: bytes) -> str:
     if not head:
         raise InvalidInput("file", "is empty")
     if b"\x00" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InvalidInput("file", "is neither CSV nor Parquet: it holds bytes that text does not have")
-    return "csv"
+        raise InvalidInput("file", "is neither CSV nor Parquet nor JSON: it holds bytes that text does not have")
+    return "json" if is_json(head) else "csv"

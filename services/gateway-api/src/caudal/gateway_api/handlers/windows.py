@@ -56,7 +56,7 @@ async def save_upload(
     """Keep a file that was handed in; its path. With an Idempotency-Key the same file is kept once.
 
     Raises:
-        InvalidInput: it is neither CSV nor Parquet, or the key came with another file before.
+        InvalidInput: it is neither CSV nor Parquet nor JSON, or the key came with another file before.
         OutOfSpace: the disk is too full.
     """
     saved = await desk.files.save(name, chunks, desk.clock.now())

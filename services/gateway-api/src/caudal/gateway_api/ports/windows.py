@@ -14,7 +14,7 @@ class Upload:
     path: str
     """Where it is, as the other services see it too."""
     format: str
-    """csv or parquet."""
+    """csv, parquet or json."""
     size: int
     """Bytes."""
     uploaded_by: str
@@ -27,7 +27,7 @@ class SavedFile:
 
     path: Path
     format: str
-    """csv or parquet."""
+    """csv, parquet or json."""
     size: int
     """Bytes."""
     digest: bytes
@@ -69,7 +69,7 @@ class WindowFiles(Protocol):
         """Keep a file under a name of our own made from `name`.
 
         Raises:
-            InvalidInput: it is neither CSV nor Parquet.
+            InvalidInput: it is neither CSV nor Parquet nor JSON.
             OutOfSpace: the disk is too full.
         """
         ...

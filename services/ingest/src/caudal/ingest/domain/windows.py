@@ -55,7 +55,7 @@ class Plan:
         headers: The table's columns.
         sample: Its first rows.
         options: What was said about it.
-        source_format: `csv` or `parquet`; goes into each row's payload.
+        source_format: `csv`, `parquet` or `json`; goes into each row's payload.
 
     Raises:
         InvalidInput: the table cannot be understood without an option; the error names it.

@@ -150,8 +150,8 @@ def _job(window: str, command: Command) -> WindowJob:
     path, kind, options = (command.params.get(name) for name in ("path", "format", "options"))
     if not isinstance(path, str) or not path or "\0" in path:
         raise InvalidInput("params.path", "says no file")
-    if kind not in (None, "csv", "parquet"):
-        raise InvalidInput("params.format", "is neither csv nor parquet")
+    if kind not in (None, "csv", "parquet", "json"):
+        raise InvalidInput("params.format", "is none of csv, parquet and json")
     options = options or {}
     options_from(options)
     is_dry = command.action == "dry_run"

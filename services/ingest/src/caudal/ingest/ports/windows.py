@@ -29,7 +29,7 @@ class Table(Protocol):
 
     @property
     def source_format(self) -> str:
-        """`csv` or `parquet`."""
+        """`csv`, `parquet` or `json`."""
         ...
 
     @property
