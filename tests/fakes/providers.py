@@ -61,11 +61,16 @@ class MemoryClients:
 
     def __init__(self, **clients: ProviderClient) -> None:
         self.clients = clients
+        self.fault: Exception = Permanent("connection.base_url: is missing")
+        """What comes of a provider without a client."""
+        self.marks: list[int] = []
+        """Of the secrets that clients were made with."""
 
     def of(self, provider: Provider, point: str, vault: Vault) -> ProviderClient:
         """As `ProviderClients`."""
+        self.marks.append(vault.mark("provider", provider.code))
         if provider.code not in self.clients:
-            raise Permanent("connection.base_url: is missing")
+            raise self.fault
         return self.clients[provider.code]
 
 
@@ -77,6 +82,8 @@ class MemoryFleet:
         self.marks: dict[str, int] = {}
         self.others: list[str] = []
         """Points that have no source."""
+        self.questions: list[None] = []
+        """As often as it was looked at, to the end."""
 
     async def providers(self) -> Sequence[Provider]:
         """As `Fleet`."""
@@ -92,7 +99,8 @@ class MemoryFleet:
 
     async def vault(self) -> Vault:
         """As `Secrets`."""
-        return EmptyVault(self.marks)
+        self.questions.append(None)
+        return EmptyVault(dict(self.marks))
 
 
 class EmptyVault:

@@ -33,9 +33,9 @@ class LongHouse(House):
         """As `House`."""
         accepting = Accepting(self.catalog, self.bus, self.clock, NoTally())
         asker = Asker(accepting, self.record, self.clock, Reach(DAY, HOUR, 7 * DAY))
-        clients = MemoryClients(acme=self.acme, other=self.other)
+        self.clients = MemoryClients(acme=self.acme, other=self.other)
         return Polling(
-            self.fleet, self.fleet, clients, self.record, asker, self.clock, every=MINUTE, at_once=4, holder=holder
+            self.fleet, self.fleet, self.clients, self.record, asker, self.clock, every=MINUTE, at_once=4, holder=holder
         )
 
     async def rounds(self, count: int) -> None:

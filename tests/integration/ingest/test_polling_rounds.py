@@ -75,9 +75,9 @@ class House:
         """Polling as it is after a start: it remembers what the record remembers."""
         accepting = Accepting(self.catalog, self.bus, self.clock, NoTally())
         asker = Asker(accepting, self.record, self.clock, Reach(DAY, HOUR))
-        clients = MemoryClients(acme=self.acme, other=self.other)
+        self.clients = MemoryClients(acme=self.acme, other=self.other)
         return Polling(
-            self.fleet, self.fleet, clients, self.record, asker, self.clock, every=MINUTE, at_once=4, holder=holder
+            self.fleet, self.fleet, self.clients, self.record, asker, self.clock, every=MINUTE, at_once=4, holder=holder
         )
 
     async def round(self) -> Round:

@@ -14,7 +14,7 @@ from caudal.common.settings import SqlSettings
 from caudal.ingest.handlers.polling import TURN_S
 from caudal.ingest.main import VERSION_TABLE
 from caudal.ingest.ports import Failed, Outcome, Question
-from fakes.providers import MemoryProvider, asked_provider, away, sourced_point
+from fakes.providers import MemoryFleet, MemoryProvider, asked_provider, away, sourced_point
 from integration.ingest.test_polling_rounds import DAY, HOUR, KEYS, MINUTE, NOW, House
 
 PATIENCE_S = 60.0
@@ -34,8 +34,8 @@ class SlowProvider(MemoryProvider):
             yield outcome
 
 
-async def until(provider: MemoryProvider, questions: int) -> None:
-    """Return once a provider has heard so many questions."""
+async def until(provider: MemoryProvider | MemoryFleet, questions: int) -> None:
+    """Return once a provider has heard so many questions, or the fleet was looked at so often."""
     async with asyncio.timeout(PATIENCE_S):
         while len(provider.questions) < questions:
             await asyncio.sleep(0.01)
@@ -88,6 +88,50 @@ async def test_an_order_is_heard_while_a_slow_provider_has_its_turn(house: House
     assert await house.polling.round(DAY) is not None
     assert len(slow.questions) == 2
     assert not house.polling.ordered.is_set()
+
+
+@pytest.mark.parametrize("change", [{"active": False}, {"testing": True}, None])
+async def test_who_is_switched_off_in_the_middle_of_a_turn_is_asked_no_further(
+    engine: AsyncEngine, change: dict[str, bool] | None
+) -> None:
+    points = [sourced_point(f"well-{number}", "acme", KEYS) for number in range(20)]
+    house = House(engine, [asked_provider("acme")], points)
+    house.acme = slow = SlowProvider()
+    house.polling = house.started()
+    round_ = asyncio.create_task(house.polling.round(MINUTE))
+    await until(house.fleet, 1)
+    house.fleet._providers = [] if change is None else [replace(asked_provider("acme"), **change)]
+    house.clock.at += 5 * MINUTE
+    await until(house.fleet, 2)
+    slow.may_answer.set()
+    await round_
+    assert len(slow.questions) == 4
+
+
+async def test_a_turn_goes_on_with_the_secrets_and_the_points_as_they_are_now(engine: AsyncEngine) -> None:
+    points = [sourced_point(f"well-{number}", "acme", KEYS) for number in range(8)]
+    house = House(engine, [asked_provider("acme"), asked_provider("other")], points)
+    house.acme = slow = SlowProvider()
+    house.polling = house.started()
+    round_ = asyncio.create_task(house.polling.round(MINUTE))
+    await until(house.fleet, 1)
+    house.fleet._points = [*points[:6], replace(points[6], provider="other")]
+    house.fleet.marks["acme"] = 7
+    house.clock.at += MINUTE
+    await until(house.fleet, 2)
+    slow.may_answer.set()
+    await round_
+    assert sorted(question.remote_id for question in slow.questions) == [f"well-{number}" for number in range(6)]
+    assert [question.remote_id for question in house.other.questions] == ["well-6"]
+    assert house.clients.marks == [0] * 4 + [0] + [7] * 2
+
+
+async def test_an_entry_of_which_no_client_can_be_made_stops_no_other(house: House) -> None:
+    del house.clients.clients["acme"]
+    house.clients.fault = ZeroDivisionError("https://user:secret@acme.example")
+    done = await house.round()
+    assert (done.points, done.failed, len(house.other.questions)) == (2, 1, 1)
+    assert (await house.record.points())["well-1"].error == "our client failed: ZeroDivisionError"
 
 
 async def test_a_turn_ends_in_time_and_those_left_out_come_first_in_the_next(engine: AsyncEngine) -> None:

@@ -1,8 +1,9 @@
 """A round: every point that is due is asked, each provider at its own pace, none waiting for another."""
 
 import asyncio
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -35,6 +36,13 @@ class Round(msgspec.Struct):
     failed: int = 0
     readings: int = 0
     """Handed on."""
+
+
+class Running(NamedTuple):
+    """A turn that somebody has at the moment."""
+
+    turn: Turn
+    task: asyncio.Task[None]
 
 
 class Polling:
@@ -135,34 +143,31 @@ class Polling:
 
     async def _turns(self, begun: datetime, ordered: set[str]) -> Round:
         """Everybody's turn. While one provider's lasts, the others have their next: none waits for another."""
-        done, running = Round(), dict[str, asyncio.Task[None]]()
+        done, running = Round(), dict[str, Running]()
         latest = begun + timedelta(seconds=TURN_S)
         async with asyncio.TaskGroup() as group:
             looked_at, now = begun, ordered
             while True:
-                for turn in await self._due(now, latest, running.keys()):
-                    running[turn.provider.code] = group.create_task(
-                        self._turn(turn, done), name=f"ask {turn.provider.code}"
-                    )
+                for turn in await self._due(now, latest, running):
+                    code = turn.provider.code
+                    running[code] = Running(turn, group.create_task(self._turn(turn, done), name=f"ask {code}"))
                 running = await self._while_running(running, looked_at)
                 if not running or self._clock.now() >= latest:
                     return done
                 looked_at, now = self._clock.now(), self._taken_orders(running)
                 ordered |= now
 
-    async def _while_running(
-        self, running: dict[str, asyncio.Task[None]], looked_at: datetime
-    ) -> dict[str, asyncio.Task[None]]:
+    async def _while_running(self, running: dict[str, Running], looked_at: datetime) -> dict[str, Running]:
         """Wait until all are through, or it is time to look who else is due; those that are still running."""
         while running:
-            await asyncio.wait(running.values(), timeout=LOOK_S)
-            running = {code: task for code, task in running.items() if not task.done()}
+            await asyncio.wait([each.task for each in running.values()], timeout=LOOK_S)
+            running = {code: each for code, each in running.items() if not each.task.done()}
             if self._clock.now() - looked_at >= self._every or self._ordered.difference(running):
                 break
         return running
 
-    async def _due(self, ordered: Set[str], latest: datetime, busy: Collection[str]) -> list[Turn]:
-        """A turn for each provider that has points to be asked for, and has none at the moment."""
+    async def _due(self, ordered: Set[str], latest: datetime, busy: Mapping[str, Running]) -> list[Turn]:
+        """A turn for each provider that has points to be asked for, and has none at the moment; the others catch up."""
         now = self._clock.now()
         providers = {each.code: each for each in await self._fleet.providers() if is_asked(each)}
         points = await self._fleet.sourced()
@@ -171,10 +176,12 @@ class Polling:
         self._asker.refused.forget_others(asked)
         remembered, states = await self._record.points(), await self._record.providers()
         complete, vault = await self._complete(), await self._secrets.vault()
+        for code, running in busy.items():
+            running.turn.catch_up(providers.get(code), {point.code: point for point in points}, vault)
         changed = self._entries.changed(providers.values(), points, vault)
         due = due_by_provider(points, remembered, now, ordered, changed)
         turns: list[Turn] = []
-        for code in sorted(providers.keys() & due.keys() - set(busy)):
+        for code in sorted(providers.keys() & due.keys() - busy.keys()):
             state = states.get(code) or ProviderState(provider=code)
             if code in ordered or ("provider", code) in changed:
                 state = msgspec.structs.replace(state, breaker=state.breaker.tried_at(now))
@@ -229,13 +236,16 @@ class Polling:
         try:
             client = self._clients.of(turn.provider, point.code, turn.vault)
         except Permanent as error:
-            now = self._clock.now()
-            failure = Failed(reason=str(error), is_transient=False)
-            failed = msgspec.structs.replace(
-                state, asked_at=now, failures=state.failures + 1, error=failure.reason, error_at=now
-            )
-            return Asked(failed, failure, 0)
+            return self._not_asked(state, str(error))
+        except Exception as error:  # noqa: BLE001 - a fault with one entry is not another's
+            _log.error("no client", point=point.code, provider=point.provider, error=type(error).__name__)
+            return self._not_asked(state, f"our client failed: {type(error).__name__}")
         return await self._asker.ask(client, point, state, turn.complete.get(point.code, Complete({}, {})))
+
+    def _not_asked(self, state: PointState, reason: str) -> Asked:
+        now, failures = self._clock.now(), state.failures + 1
+        failed = msgspec.structs.replace(state, asked_at=now, failures=failures, error=reason, error_at=now)
+        return Asked(failed, Failed(reason=reason, is_transient=False), 0)
 
     async def _keep(self, turn: Turn) -> None:
         asked, turn.asked = turn.asked, []

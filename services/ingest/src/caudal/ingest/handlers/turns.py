@@ -27,6 +27,15 @@ class Turn:
     asked: list[PointState] = field(default_factory=list)
     """Points that the record has not heard of yet."""
 
+    def catch_up(self, provider: Provider | None, points: Mapping[str, Point], vault: Vault) -> None:
+        """Go on with entries and secrets as they are now; nobody is asked any further who is no longer to be."""
+        if provider is None:
+            self.due = iter(())
+            return
+        self.provider, self.vault = provider, vault
+        left = [(points[point.code], state) for point, state in self.due if point.code in points]
+        self.due = iter([(point, state) for point, state in left if point.provider == provider.code])
+
 
 class Entries:
     """What the catalog said when it was last looked at: whoever is changed is worth another try at once.
