@@ -102,6 +102,21 @@ class FailureLaws:
             assert outcome.retry_after_s == pause_s, said
             assert len(case.simulator.seen) == turn
 
+    async def test_a_pause_is_told_by_the_providers_clock_and_also_where_its_answer_is_broken(
+        self, case: Case, client: ProviderClient
+    ) -> None:
+        until = "Thu, 05 Mar 2026 16:30:00 GMT"
+        for fault, pause_s in (
+            (faults.too_many(until, date="Thu, 05 Mar 2026 16:25:00 GMT"), 300.0),
+            (faults.too_many(until, date="soon"), 9000.0),
+            (faults.too_many_in_pieces, 60.0),
+        ):
+            case.simulator.always = fault
+            outcome = await client.latest(case.question())
+            assert isinstance(outcome, Failed)
+            assert (outcome.retry_after_s, outcome.is_transient) == (pause_s, True)
+            assert "429" in outcome.reason
+
     async def test_redirects_are_followed_at_home_only(
         self, case: Case, client: ProviderClient, http: httpx.AsyncClient, clock: FakeClock
     ) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from caudal.common.testing.fake_clock import FakeClock
+from caudal.ingest.adapters.providers.exchange import LOGINS
 from caudal.ingest.adapters.providers.http import open_http
 from caudal.ingest.ports import Answered, Failed, ProviderClient
 from contract.provider_bench import NOW, START, before, fill, values_in
@@ -88,6 +89,27 @@ class LoginSuite(ProviderSuite):
         outcome = await client.latest(case.question())
         assert isinstance(outcome, Failed)
         assert not outcome.is_transient
+        assert case.simulator.logins == 2
+
+    async def test_answers_that_no_login_mends_cause_a_few_logins_and_no_more(
+        self, case: Case, client: ProviderClient, clock: FakeClock
+    ) -> None:
+        case.put("total", before(minutes=10), 1)
+        assert isinstance(await client.latest(case.question()), Answered)
+        case.simulator.refuses_all = True
+        case.simulator.expire_tokens()
+        for _ in range(20):
+            assert isinstance(await client.latest(case.question()), Failed)
+        assert case.simulator.logins == LOGINS
+        case.simulator.refuses_all = False
+        clock.advance(minutes=1)
+        assert isinstance(await client.latest(case.question()), Answered)
+
+    async def test_a_token_that_is_forbidden_all_at_once_is_renewed(self, case: Case, client: ProviderClient) -> None:
+        case.put("total", before(minutes=10), 1)
+        await client.latest(case.question())
+        case.simulator.faults.append(faults.body(b"{}", status=403))
+        assert isinstance(await client.latest(case.question()), Answered)
         assert case.simulator.logins == 2
 
     async def test_a_refused_login_is_left_alone_for_a_while(

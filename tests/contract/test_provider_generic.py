@@ -4,11 +4,12 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+import msgspec
 import pytest
 
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.ingest.adapters.providers.http import open_http
-from caudal.ingest.ports import Answered, Failed
+from caudal.ingest.ports import Answered, Failed, Question
 from contract.provider_bench import NOW, START, pages_of, readings_in, values_in
 from contract.provider_suite import LoginSuite, ProviderSuite
 from providers import cases, faults
@@ -107,6 +108,22 @@ async def test_an_api_that_does_not_heed_times_is_a_failure_and_not_the_end() ->
                 case.client(http, FakeClock(NOW), page_rows=100), case.question(start=START, end=NOW)
             )
     assert isinstance(pages[-1], Failed)
+
+
+async def test_an_api_that_gives_the_newest_rows_for_ever_is_a_failure_and_no_gap() -> None:
+    newest = [{"t": int((NOW - timedelta(minutes=minute)).timestamp()), "q": minute} for minute in range(100)]
+    async with open_http(["127.0.0.0/8"]) as http:
+        with ExitStack() as stack:
+            case = cases.plain("rows", "time", ("epoch_s", "epoch_s"), kind="bearer")(stack)
+            case.simulator.always = faults.body(msgspec.json.encode({"rows": newest}))
+            case.connection |= {"readings": "rows", "time": {"path": "t", "format": "epoch_s"}, "success": {}}
+            client, keys = case.client(http, FakeClock(NOW)), {"flow": "q"}
+            late = await pages_of(client, Question(remote_id="d", keys=keys, start=NOW - timedelta(days=9), end=NOW))
+            near = await pages_of(client, Question(remote_id="d", keys=keys, start=NOW - timedelta(hours=1), end=NOW))
+    (failure,) = late
+    assert isinstance(failure, Failed)
+    assert "when asked for another time" in failure.reason
+    assert len(readings_in(near)) == 60
 
 
 async def test_rows_that_are_missing_altogether_are_a_failure() -> None:

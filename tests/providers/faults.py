@@ -50,9 +50,13 @@ broken_gzip = body(b"\x1f\x8b\x08\x00 this is no gzip", Content_Encoding="gzip")
 strange_coding = body(b"[]", Content_Encoding="br")
 
 
-def too_many(retry_after: str | None) -> Fault:
-    """429, with or without a Retry-After."""
-    return body(b'{"message": "slow down"}', status=429, **({"Retry_After": retry_after} if retry_after else {}))
+def too_many(retry_after: str | None, date: str = "Thu, 05 Mar 2026 14:00:00 GMT") -> Fault:
+    """429, with or without a Retry-After, by the provider's own clock."""
+    wish = {"Retry_After": retry_after} if retry_after else {}
+    return body(b'{"message": "slow down"}', status=429, Date=date, **wish)
+
+
+too_many_in_pieces = body(b"\x1f\x8b\x08\x00 no gzip", status=429, Content_Encoding="gzip", Retry_After="60")
 
 
 def redirect(location: str, status: int = 302) -> Fault:

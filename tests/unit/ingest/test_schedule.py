@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caudal.ingest.domain.breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from caudal.ingest.domain.breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH, Breaker
 from caudal.ingest.domain.schedule import (
     LONGEST_BACK_OFF,
     PointState,
@@ -114,4 +114,5 @@ def test_a_provider_that_asks_to_be_left_alone_is() -> None:
     assert not breaker.allows(NOW + timedelta(seconds=89))
     assert breaker.allows(NOW + timedelta(seconds=90))
     assert not breaker.is_probing()
-    assert Breaker().failed(NOW, retry_after_s=1e9).open_until == NOW + LONGEST_PAUSE
+    assert Breaker().failed(NOW, retry_after_s=7200).open_until == NOW + 2 * HOUR
+    assert Breaker().failed(NOW, retry_after_s=1e9).open_until == NOW + LONGEST_WISH

@@ -9,6 +9,8 @@ FAILURES = 5
 FIRST_PAUSE = timedelta(minutes=1)
 """How long it is left alone first; it doubles each time the question after a pause fails too."""
 LONGEST_PAUSE = timedelta(minutes=30)
+LONGEST_WISH = timedelta(days=1)
+"""A provider that asks to be left alone for longer is asked again the next day."""
 
 
 class Breaker(msgspec.Struct, frozen=True):
@@ -46,6 +48,6 @@ class Breaker(msgspec.Struct, frozen=True):
             until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(pauses, 20))
             pauses += 1
         if retry_after_s is not None:
-            wanted = now + min(LONGEST_PAUSE, timedelta(seconds=max(0.0, retry_after_s)))
+            wanted = now + min(LONGEST_WISH, timedelta(seconds=max(0.0, retry_after_s)))
             until = max(until, wanted) if until else wanted
         return Breaker(failures, pauses, until)

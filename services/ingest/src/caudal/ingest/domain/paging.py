@@ -23,6 +23,9 @@ MAX_ROWS = 20_000
 LEAST_CUT = 15
 """Rows in the shortest answer that is ever cut off; TagoIO gives so many unless asked for more."""
 
+ASTRAY = timedelta(days=1)
+"""Rows so far from what was asked for are no matter of zones, or of an API that knows whole days only."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +59,10 @@ class Ask(msgspec.Struct, frozen=True):
 
 class TooDense(Permanent):
     """More rows than can be held, or fetched at once where they share an instant."""
+
+
+class Unheeded(Permanent):
+    """An API answers with rows of other times than it was asked for; what it has of those, nobody can tell."""
 
 
 class Pile:
@@ -113,10 +120,14 @@ class Walk:
 
         Raises:
             TooDense: the stretch holds too much.
+            Unheeded: all rows are of another time.
         """
         asked = self.ask
         if asked is None:
             return
+        instants = [row.measured_at for strand in strands for row in strand.rows]
+        if instants and all(at < asked.start - ASTRAY or at > asked.end + ASTRAY for at in instants):
+            raise Unheeded(f"the API gives rows of {instants[0].isoformat()} when asked for another time")
         new = self._pile.add(strands)
         cut = [strand for strand in strands if may_be_cut(strand, asked.limit)]
         self.ask = self._next(asked, cut, has_new=new > 0) if cut else None

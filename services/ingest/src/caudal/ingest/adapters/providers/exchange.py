@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ from caudal.ingest.ports import Failed
 
 REFUSED_FOR = timedelta(minutes=5)
 """How long a refused login is not tried again: accounts are locked after a few."""
+
+LOGINS = 3
+"""Within a minute: an answer that is refused for another reason than the token is no reason to log in for ever."""
 
 Judge = Callable[[Any, str], None]
 """(answer, its beginning for people)."""
@@ -39,6 +43,7 @@ class Exchange:
         self._authentication, self._secrets, self._http, self._clock = authentication, secrets, http, clock
         self._login_lock = asyncio.Lock()
         self._token: str | None = None
+        self._logins: deque[datetime] = deque(maxlen=LOGINS)
         self._refusal: tuple[datetime, Failure] | None = None
         self._find_token = first_finder(authentication.token)
         for name in authentication.secrets():
@@ -80,7 +85,7 @@ class Exchange:
         try:
             return await self._judged(sent, self._bearer(token), judge)
         except Failure as failure:
-            if failure.status not in (401, UNSUCCESSFUL):
+            if failure.status not in (401, 403, UNSUCCESSFUL):
                 raise
         token = await self._logged_in(instead_of=token)
         return await self._judged(sent, self._bearer(token), judge)
@@ -123,13 +128,18 @@ class Exchange:
     async def _logged_in(self, instead_of: str | None) -> str:
         """A token other than the one that is refused; whoever asks at the same time gets the same."""
         async with self._login_lock:
-            if self._token is not None and self._token != instead_of:
+            now = self._clock.now()
+            if self._token is not None and (self._token != instead_of or self._is_enough(now)):
                 return self._token
             self._token = None
-            if self._refusal and self._clock.now() < self._refusal[0]:
+            if self._refusal and now < self._refusal[0]:
                 raise self._refusal[1]
             self._token = await self._log_in()
+            self._logins.append(now)
             return self._token
+
+    def _is_enough(self, now: datetime) -> bool:
+        return len(self._logins) == LOGINS and now - self._logins[0] < timedelta(minutes=1)
 
     async def _log_in(self) -> str:
         us = self._authentication

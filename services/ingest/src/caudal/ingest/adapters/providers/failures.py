@@ -57,14 +57,27 @@ def judged(who: str, status: int, said: str, retry_after_s: float | None) -> Fai
     return Failure(Failed(reason=reason, is_transient=is_transient, retry_after_s=retry_after_s, raw=said), status)
 
 
-def retry_after_s(header: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or as a date; None: it says nothing usable."""
+def retry_after_s(header: str | None, now: datetime, date: str | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, as a number or as a date; None: it says nothing usable.
+
+    Args:
+        header: As it came.
+        now: This instant.
+        date: The answer's Date header: by the provider's clock the pause is what it meant, whatever ours says.
+    """
     text = (header or "").strip()
     if text.isascii() and text.isdecimal() and len(text) < 12:
         return min(float(text), LONGEST_PAUSE_S)
+    at = _instant(text)
+    if at is None:
+        return None
+    pause = (at - (_instant(date or "") or now)).total_seconds()
+    return min(max(pause, 0.0), LONGEST_PAUSE_S)
+
+
+def _instant(text: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    pause = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
-    return min(max(pause, 0.0), LONGEST_PAUSE_S)
+    return at.replace(tzinfo=at.tzinfo or UTC)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from caudal.common.domain.payloads.refusals import Unreadable, printable
 from caudal.common.domain.providers import Connection
 from caudal.common.ports import Clock
 from caudal.ingest.adapters.providers.egress import NotPublic, networks_from
-from caudal.ingest.adapters.providers.failures import judged, permanent, retry_after_s, transient
+from caudal.ingest.adapters.providers.failures import Failure, judged, permanent, retry_after_s, transient
 from caudal.ingest.adapters.providers.masking import Mask
 from caudal.ingest.adapters.providers.transport import AiohttpTransport
 from caudal.ingest.domain.payloads import decode_payload
@@ -107,7 +108,8 @@ class Http:
         start = printable(body[: 8 * MAX_RAW].decode("utf-8", "replace"))
         raw = self.mask.start_of(start, MAX_RAW, is_whole=len(body) <= 8 * MAX_RAW)
         if response.status_code >= 400:
-            pause = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
+            headers = response.headers
+            pause = retry_after_s(headers.get("Retry-After"), self._clock.now(), headers.get("Date"))
             raise judged(self._host, response.status_code, raw[:500], pause)
         if response.status_code == 204:
             return None, ""
@@ -165,7 +167,7 @@ class Http:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._http.send(self._request(url, sent), stream=True, auth=None)
                 try:
-                    return response, await _body(response, self._host)
+                    return response, await _body_as_far_as_it_matters(response, self._host)
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -174,7 +176,7 @@ class Http:
         except httpx.ConnectError as error:
             if isinstance(error.__cause__, NotPublic):
                 raise permanent(f"{self._host} is on no public network, and on none that is allowed") from None
-            raise transient(f"{self._host} cannot be reached") from None
+            raise transient(f"{self._host} cannot be reached{_why(error.__cause__)}") from None
         except httpx.LocalProtocolError:
             raise permanent(f"no such request can be sent to {self._host}: look at secrets and headers") from None
         except httpx.HTTPError as error:
@@ -197,6 +199,29 @@ class Http:
             )
         except (httpx.InvalidURL, ValueError):
             raise permanent(f"no such request can be sent to {self._host}: look at secrets and names") from None
+
+
+def _why(error: BaseException | None) -> str:
+    """What stood in the way, if somebody has to put it right."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f": its certificate is not trusted ({printable(error.verify_message)[:100]})"
+        case ssl.SSLError():
+            return ": it speaks no TLS that we do"
+        case socket.gaierror():
+            return ": nobody knows its name"
+        case _:
+            return ""
+
+
+async def _body_as_far_as_it_matters(response: httpx.Response, host: str) -> bytes:
+    """The whole body; nothing of one that is broken, where the status alone says what to do."""
+    try:
+        return await _body(response, host)
+    except (Failure, httpx.TransportError):
+        if response.status_code < 400:
+            raise
+        return b""
 
 
 async def _body(response: httpx.Response, host: str) -> bytes:
