@@ -146,6 +146,7 @@ def test_a_second_up_on_the_same_folder_and_one_on_the_same_port_are_refused_wit
     )
     assert same_folder.returncode == 1
     assert f"process {up.process.pid} runs Caudal on it" in same_folder.stderr
+    assert "has ended" not in same_folder.stderr
     same_port = subprocess.run(
         [*CAUDAL, "up", "--data-dir", str(tmp_path / "other"), "--port", str(up.port)],
         capture_output=True, text=True, check=False, timeout=WAIT_S,

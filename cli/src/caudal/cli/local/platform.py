@@ -30,6 +30,8 @@ class Admin:
 
     email: str
     password: str
+    is_made_up: bool
+    """Whether the password is ours; one that somebody chose is told to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,11 @@ class LocalPlatform:
         self._choose_ports()
         common = common_environment(self.folder, self.mqtt_port)
         if self.folder.is_new():
+            chosen = os.environ.get("CAUDAL_ADMIN_PASSWORD")
             self.admin = Admin(
-                os.environ.get("CAUDAL_ADMIN_EMAIL") or ADMIN_EMAIL,
-                os.environ.get("CAUDAL_ADMIN_PASSWORD") or self.folder.first_password(),
+                email=os.environ.get("CAUDAL_ADMIN_EMAIL") or ADMIN_EMAIL,
+                password=chosen or self.folder.first_password(),
+                is_made_up=not chosen,
             )
             common |= {"CAUDAL_ADMIN_EMAIL": self.admin.email, "CAUDAL_ADMIN_PASSWORD": self.admin.password}
         command = broker_command(self.broker_kind, self.folder.broker, self.mqtt_port)
