@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from caudal.gateway_api.domain.import_fields import ImportKind
 from caudal.gateway_api.domain.permissions import CONSOLE
-from caudal.gateway_api.handlers.imports import How, import_file
+from caudal.gateway_api.handlers.imports import AT_ONCE, How, import_file
 from figures import tell
 from integration.api.house import ApiHouse, furnished
 from integration.api.importing import POINTS, counts, dump, imported, refusals
@@ -169,6 +170,23 @@ class TestPoints:
         assert [field for _, field, _ in refusals(report)] == ["code", "device", "code", "variables", "name"]
         owners = [{"user": "\x00", "point": "\x00", "kind": "PRIMARY"}]
         assert counts(await imported(acme.admin, json.dumps(owners), "owners")) == (0, 0, 0, 1)
+
+
+async def test_import_that_was_stopped_half_way_goes_on_where_it_was(acme: ApiHouse, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.csv"
+    path.write_text("code,device,client\n" + "".join(f"s-{n},t-{n},acme\n" for n in range(AT_ONCE + 50)))
+    desk, how = acme.house.door.imports, How(kind=ImportKind.POINTS)
+
+    def die(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await import_file(desk, CONSOLE, path, how, die)
+    assert await acme.rows("select count(*) from points") == [(AT_ONCE,)]
+    outcomes = [await import_file(desk, CONSOLE, path, how) for _ in range(2)]
+    assert [(each.created, each.unchanged) for each in outcomes] == [(50, AT_ONCE), (0, AT_ONCE + 50)]
+    told = "select count(*) from audit_log where kind = 'point' and action = 'create'"
+    assert await acme.rows(told) == [(AT_ONCE + 50,)]
 
 
 async def test_ten_thousand_points_are_planned_in_one_file(database_url: str, tmp_path: Path) -> None:

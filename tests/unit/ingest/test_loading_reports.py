@@ -57,6 +57,18 @@ async def test_each_cell_that_was_not_taken_is_told_with_row_column_value_and_re
     assert report.first_rejects[0]["value"] == "2026-02-31"
 
 
+async def test_row_in_which_the_file_is_cut_off_is_not_taken(tmp_path: Path) -> None:
+    whole = f"ts,id,flow,total\n{TS},D1,1,2\n2026-03-02T11:00:00Z,D1,12.5,200\n"
+    cut = Shelf(tmp_path, whole[:-8])
+    report = await cut.load()
+    assert (report.rows, report.rejected) == (1, 1)
+    assert "cut off: it has 3 of 4 cells" in cut.rejects[0]["reason"]
+    unsure = await Shelf(tmp_path, whole[:-2]).load()
+    assert (unsure.rows, unsure.rejected) == (2, 0)
+    assert any("no line end" in note for note in unsure.notes)
+    assert not any("no line end" in note for note in (await Shelf(tmp_path, whole).load()).notes)
+
+
 def test_rejects_that_cannot_be_written_are_an_error_and_not_lost(tmp_path: Path) -> None:
     rejects = RejectsFile(tmp_path / "nowhere" / "window.csv")
     with pytest.raises(InvalidInput, match="path"):

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import AnyStr, NamedTuple
 
@@ -41,6 +41,7 @@ class CsvTable:
         self._lines = _Lines(self._file, options.encoding)
         try:
             self.total = path.stat().st_size
+            self.headers: list[str] = []
             self.delimiter = self._delimiter(options.delimiter)
             self._rows = self._read()
             header = next(self._rows, None)
@@ -92,7 +93,16 @@ class CsvTable:
                 reader = self._reader()
                 continue
             if any(cells):
-                yield Row(self._lines.row_number, cells, self._lines.fault)
+                yield Row(self._lines.row_number, cells, self._lines.fault or self._cut_off(cells))
+
+    def _cut_off(self, cells: Sequence[str]) -> str:
+        """Why the last row is none, if the file ends within it; where that cannot be told, it is noted."""
+        if self._lines.row_has_end or not self.headers:
+            return ""
+        if len(cells) < len(self.headers):
+            return f"is cut off: it has {len(cells)} of {len(self.headers)} cells and no line end"
+        self.notes.append("the last line has no line end: if the file was cut off there, so was its last value")
+        return ""
 
     def _reader(self) -> Iterator[list[str]]:
         return csv.reader(self._lines, delimiter=self.delimiter, strict=True)
@@ -124,6 +134,11 @@ class _Lines:
         self._taken.append(line)
         self.fault = self.fault or line.fault
         return line.text
+
+    @property
+    def row_has_end(self) -> bool:
+        """Whether the last line taken ends as lines do."""
+        return not self._taken or self._taken[-1].text.endswith(("\n", "\r"))
 
     def close(self) -> None:
         """Close the file."""

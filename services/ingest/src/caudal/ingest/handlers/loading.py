@@ -89,6 +89,7 @@ class Loading:
                 pending = []
             progress(batch.done)
         await self._send(plan, only, pending, rejects, report)
+        report.notes += [note for note in table.notes if note not in report.notes]
         report.seconds = round(time.monotonic() - begun, 3)
         return self._seen.told_in(report)
 
