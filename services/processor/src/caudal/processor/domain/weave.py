@@ -130,7 +130,7 @@ class Weave:
 
     def _take(self, instants: list[datetime]) -> list[Change]:
         taken = [self._rows.pop(at) for at in sorted(instants)]
-        return [change for change in taken if change.before is None or change.before != change.after]
+        return [change for change in taken if change.before != change.after]
 
     def _settle_known(self, settlement: Settlement) -> None:
         since = settlement.suspect.since
