@@ -162,6 +162,17 @@ class TestRatesInSql:
         await counts[0].settle()
         assert await _asks(who, here, 1) == 0
 
+    async def test_who_only_looks_learns_what_the_others_counted(self, engine: AsyncEngine) -> None:
+        who, here, there = somebody(), SqlCounts(engine), SqlCounts(engine)
+        assert await _asks(who, SlidingRates("2/year", "", here), 2) == 2
+        await here.settle()
+        rates = SlidingRates("2/year", "", there)
+        await rates.check("address", who)
+        await asyncio.wait_for(there.wanted(), 1)
+        await there.settle()
+        with pytest.raises(TooManyRequests):
+            await rates.check("address", who)
+
     async def test_many_replicas_that_settle_at_once_add_up(self, engine: AsyncEngine) -> None:
         people, counts = [somebody() for _ in range(20)], [SqlCounts(engine) for _ in range(4)]
         for each in counts:
@@ -194,7 +205,7 @@ class TestRatesInSql:
             while await _asks(who, rates, 1):
                 await there.settle()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(here.counted(), 0)
+            await asyncio.wait_for(here.wanted(), 0)
         settling.cancel()
         await asyncio.wait([settling])
 

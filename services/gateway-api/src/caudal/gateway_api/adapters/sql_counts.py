@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -37,11 +38,12 @@ class SqlCounts(MemoryStorage):
         self._engine = engine
         self._unsettled: Counter[str] = Counter()
         self._asked: set[str] = set()
-        self._counted = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     async def get(self, key: str) -> int:
         """How many `key` stands for; what the others have of it is known after the next settling."""
         self._asked.add(key)
+        self._wanted.set()
         return await super().get(key)
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
@@ -49,12 +51,11 @@ class SqlCounts(MemoryStorage):
         self.expirations.setdefault(key, time.time() + expiry)
         self.storage[key] += amount
         self._unsettled[key] += amount
-        self._counted.set()
         return self.storage[key]
 
-    async def counted(self) -> None:
-        """Wait until there is something to settle."""
-        await self._counted.wait()
+    async def wanted(self) -> None:
+        """Wait until somebody has asked since the last settling."""
+        await self._wanted.wait()
 
     async def settle(self) -> None:
         """Add what was counted to the table, and take over what is in it by now.
@@ -63,22 +64,28 @@ class SqlCounts(MemoryStorage):
             Transient: the database is away. What was counted counts here, and is added when it is back.
         """
         await self._forget_past()
+        self._wanted.clear()
         added = dict(islice(self._unsettled.items(), AT_ONCE))
         asked, self._asked = self._asked, set()
         named = {_name_of(key): key for key in islice({**added, **dict.fromkeys(asked)}, 2 * AT_ONCE)}
-        rows = [self._row(key, amount) for key, amount in added.items()]
-        async with transaction(self._engine) as connection:
-            if rows:
-                # In one order everywhere, so that of two replicas one waits, not each for the other.
-                await connection.execute(_adding(connection), sorted(rows, key=lambda row: row["key"]))
-            sums = (await connection.execute(_sums, {"keys": [*named]})).all()
-        self._unsettled -= Counter(added)
+        try:
+            sums = await self._exchanged([self._row(key, amount) for key, amount in added.items()], [*named])
+            self._unsettled -= Counter(added)
+        finally:
+            if self._unsettled:
+                self._wanted.set()
         for row in sums:
             key = named[row.key]
             self.storage[key] = row.hits + self._unsettled[key]
             self.expirations[key] = row.ends_at.timestamp()
-        if not self._unsettled:
-            self._counted.clear()
+
+    async def _exchanged(self, rows: list[dict[str, Any]], names: list[str]) -> Sequence[sa.Row[Any]]:
+        """What the table has of these names once the rows are added to it."""
+        async with transaction(self._engine) as connection:
+            if rows:
+                # In one order everywhere, so that of two replicas one waits, not each for the other.
+                await connection.execute(_adding(connection), sorted(rows, key=lambda row: row["key"]))
+            return (await connection.execute(_sums, {"keys": names})).all()
 
     async def close(self) -> None:
         """Write down what was counted, so that a restart does not forget it."""

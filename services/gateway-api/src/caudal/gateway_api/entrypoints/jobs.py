@@ -41,7 +41,7 @@ async def settle(counts: SharedCounts) -> None:
     """Bring what was counted here together with what others counted, until cancelled."""
     pause_s = SETTLE_S
     while True:
-        await counts.counted()
+        await counts.wanted()
         await asyncio.sleep(pause_s)
         try:
             await counts.settle()

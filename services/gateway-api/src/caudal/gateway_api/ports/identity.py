@@ -107,7 +107,7 @@ class Rates(Protocol):
 class SharedCounts(Protocol):
     """What replicas count by themselves and settle with each other."""
 
-    async def counted(self) -> None:
+    async def wanted(self) -> None:
         """Wait until there is something to settle."""
         ...
 
