@@ -89,6 +89,18 @@ class TestLogin:
         lived_in.clock.advance(minutes=10, seconds=1)
         assert (await log_in(lived_in.client)).status_code == 200
 
+    async def test_addresses_of_one_line_are_one(self, lived_in: ApiHouse) -> None:
+        async def tried(address: str, account: str) -> int:
+            transport = httpx.ASGITransport(lived_in.app, client=(address, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://caudal.test") as client:
+                return (await log_in(client, account, "x")).status_code
+
+        tries = [await tried(f"2001:db8:1:2::{n}", f"nobody{n}@caudal.test") for n in range(6)]
+        assert tries == [401] * 5 + [429]
+        assert await tried("2001:db8:1:3::1", "somebody@caudal.test") == 401
+        lines = await lived_in.rows("select distinct address from audit_log")
+        assert ("2001:db8:1:2::4",) in lines
+
     async def test_many_at_once_are_no_way_around_it(self, lived_in: ApiHouse) -> None:
         answers = await asyncio.gather(*(log_in(lived_in.client, password=f"guess {n}") for n in range(20)))
         statuses = [answer.status_code for answer in answers]

@@ -279,6 +279,42 @@ class TestReset:
         assert (await self.issue(home.client)).status_code == 401
         assert (await self.issue(home.admin, "stranger@caudal.test")).status_code == 404
 
+    @pytest.mark.parametrize("change", [{"role": "admin"}, {"client": "andes"}])
+    async def test_token_is_for_who_the_user_was_and_not_for_somebody_greater(
+        self, home: ApiHouse, change: dict[str, str]
+    ) -> None:
+        await home.admin.post("/api/clients/", json={"code": "andes"})
+        token = (await self.issue(home.operator)).json()["token"]
+        assert (await home.admin.patch("/api/users/reader", json={"name": "Ana"})).status_code == 200
+        assert (await home.admin.patch("/api/users/reader", json=change)).status_code == 200
+        assert (await self.use(home, token)).status_code == 422
+        await come_in(home)
+
+    async def test_old_password_is_worth_nothing_to_who_was_let_in_by_it_a_moment_before(
+        self, home: ApiHouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever knows it comes in, or changes it, just while its owner has it reset."""
+        here = holding(home, await come_in(home))
+        token = (await self.issue(home.operator)).json()["token"]
+        passwords = home.app.state.door.identity.passwords
+        match = passwords.match
+
+        async def slowly(password: str, hashed: str | None) -> bool:
+            found: bool = await match(password, hashed)
+            assert (await self.use(home, token)).status_code == 204
+            return found
+
+        for path, body, status in (
+            ("/api/auth/login", {"email": "reader@caudal.test", "password": PASSWORD}, 401),
+            ("/api/auth/password", {"current_password": NEW, "new_password": "somebody else's"}, 422),
+        ):
+            monkeypatch.setattr(passwords, "match", slowly)
+            assert (await here.post(path, json=body)).status_code == status
+            monkeypatch.setattr(passwords, "match", match)
+            token = (await self.issue(home.operator)).json()["token"]
+            here = holding(home, await come_in(home, password=NEW))
+        assert (await self.use(home, token)).status_code == 204
+
     @pytest.mark.parametrize("token", ["", "x", "x" * 300])
     async def test_any_other_token_is_refused(self, home: ApiHouse, token: str) -> None:
         answer = await self.use(home, token)

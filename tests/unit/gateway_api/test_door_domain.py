@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caudal.common.domain.errors import InvalidInput
+from caudal.gateway_api.domain.attempts import network_of
 from caudal.gateway_api.domain.cells import number_cell, text_cell
 from caudal.gateway_api.domain.cursors import Cursor, cursor_of
 from caudal.gateway_api.domain.intervals import EARLIEST, LATEST, Range, check_interval_count, every, instant, range_of
@@ -84,6 +85,25 @@ class TestEvery:
         check_interval_count(Range(NOW - 100_000 * timedelta(seconds=1), NOW), timedelta(seconds=1))
         with pytest.raises(InvalidInput, match="100001 intervals"):
             check_interval_count(Range(NOW - 100_001 * timedelta(seconds=1), NOW), timedelta(seconds=1))
+
+
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("address", "network"),
+        [
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:0DB8:1:2::", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("fe80::1%eth0", "fe80::/64"),
+            ("not:an:address", "not:an:address"),
+            ("", ""),
+            (None, ""),
+        ],
+    )
+    def test_addresses_of_one_line_count_as_one(self, address: str | None, network: str) -> None:
+        assert network_of(address) == network
 
 
 class TestCursors:

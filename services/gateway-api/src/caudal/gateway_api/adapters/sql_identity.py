@@ -96,6 +96,10 @@ class SqlPeople:
     async def by_id(self, user: str) -> Known | None:
         return await self._one(users.c.id == user)
 
+    async def has_password(self, user: str, password_hash: str) -> bool:
+        query = sa.select(users.c.password_hash).where(users.c.id == user).with_for_update(key_share=True)
+        return (await self._connection.execute(query)).scalar_one_or_none() == password_hash
+
     async def set_password(self, user: str, password_hash: str, at: datetime) -> None:
         values = {"password_hash": password_hash, "updated_at": at}
         await self._connection.execute(sa.update(users).where(users.c.id == user).values(values))

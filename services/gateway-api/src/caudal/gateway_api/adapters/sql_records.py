@@ -20,7 +20,7 @@ from caudal.gateway_api.adapters.sql_audit import SqlAudit, audited
 from caudal.gateway_api.adapters.sql_identity import permissions_of
 from caudal.gateway_api.adapters.sql_listing import SqlList
 from caudal.gateway_api.adapters.sql_scope import SCOPES, points_of
-from caudal.gateway_api.adapters.sql_sessions import SqlSessions
+from caudal.gateway_api.adapters.sql_sessions import SqlResets, SqlSessions
 from caudal.gateway_api.adapters.sql_ties import untie
 from caudal.gateway_api.adapters.tables import (
     api_keys,
@@ -152,6 +152,9 @@ class _SqlRecordsEdit:
 
     async def end_sessions(self, user: str, at: datetime, because: str) -> None:
         await SqlSessions(self._connection).end_all(user, at, because)
+
+    async def close_resets(self, user: str, at: datetime) -> None:
+        await SqlResets(self._connection).close_all(user, at)
 
     async def permissions_of(self, role: str) -> frozenset[Permission] | None:
         query = sa.select(roles.c.permissions).where(roles.c.code == role)

@@ -10,6 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from caudal.common.domain.ids import is_id
+from caudal.gateway_api.domain.attempts import network_of
 from caudal.gateway_api.domain.errors import Forbidden, Unauthorized
 from caudal.gateway_api.domain.permissions import ApiKey, Caller, Origin, Permission
 from caudal.gateway_api.entrypoints.door import Door, TheDoor, door_of
@@ -239,7 +240,7 @@ async def paid_by_address(request: Request, door: Door) -> AsyncIterator[None]:
 
     Whoever can pays by itself: many devices stand behind one address, and one that sends without end stops no other.
     """
-    address = origin_of(request).address or ""
+    address = network_of(origin_of(request).address)
     await door.rates.check("address", address)
     try:
         yield

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caudal.common.domain.ids import is_id
+from caudal.gateway_api.domain.attempts import network_of
 from caudal.gateway_api.domain.errors import TooManyRequests
 from caudal.gateway_api.entrypoints.errors import problem_of
 from caudal.gateway_api.ports import Rates
@@ -103,7 +104,7 @@ class Paced:
         """Pass a request to the API on, if it is not one too many."""
         if scope["type"] == "http" and scope["path"].startswith("/api/") and not scope["path"].startswith(PUSHES):
             try:
-                await self._rates.count("address", scope["client"][0] if scope.get("client") else "")
+                await self._rates.count("address", network_of(scope["client"][0] if scope.get("client") else None))
             except TooManyRequests as error:
                 return await problem_of(error)(scope, receive, send)
         return await self._app(scope, receive, send)

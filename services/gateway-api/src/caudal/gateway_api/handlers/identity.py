@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from caudal.common.ports import Clock
+from caudal.gateway_api.domain.attempts import network_of
 from caudal.gateway_api.domain.audit import Act, act_of
 from caudal.gateway_api.domain.errors import Unauthorized
 from caudal.gateway_api.domain.permissions import ADMIN, NOWHERE, Caller, Known, Origin, User
@@ -64,14 +65,14 @@ async def log_in(identity: Identity, email: str, password: str, origin: Origin, 
         TooManyAttempts: too many failed before.
     """
     account = normal_email(email)
-    attempt = await identity.attempts.begin(account, origin.address or "", identity.clock.now())
+    attempt = await identity.attempts.begin(account, network_of(origin.address), identity.clock.now())
     found = await identity.users.by_email(account)
     matches = await identity.passwords.match(password, found[1] if found else None)
     if not found or not matches or not found[0].active:
         await _record_failure(identity, found[0] if found else None, origin)
         raise Unauthorized("email or password is wrong")
     await identity.attempts.succeeded(attempt, account)
-    return await _begin(identity, found[0], origin, agent)
+    return await _begin(identity, *found, origin, agent)
 
 
 async def _record_failure(identity: Identity, user: User | None, origin: Origin) -> None:
@@ -90,7 +91,7 @@ async def _record_failure(identity: Identity, user: User | None, origin: Origin)
         work.audit.record(act)
 
 
-async def _begin(identity: Identity, user: User, origin: Origin, agent: str) -> LoggedIn:
+async def _begin(identity: Identity, user: User, matched: str, origin: Origin, agent: str) -> LoggedIn:
     now = identity.clock.now()
     session = Session(
         id=uuid4().hex,
@@ -102,7 +103,8 @@ async def _begin(identity: Identity, user: User, origin: Origin, agent: str) -> 
     )
     secret = new_secret()
     async with identity.store.work() as work:
-        known = await work.people.by_id(user.id)
+        # Who changed the password while it was compared ended all sessions: none begins with the old one after that.
+        known = await work.people.by_id(user.id) if await work.people.has_password(user.id, matched) else None
         if known is None or not known.user.active:
             raise Unauthorized("email or password is wrong")
         caller = _caller(known, session.id, origin)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from caudal.common.domain.errors import InvalidInput, NotFound
+from caudal.gateway_api.domain.attempts import network_of
 from caudal.gateway_api.domain.audit import Act, act_of
 from caudal.gateway_api.domain.errors import Conflict, Forbidden
 from caudal.gateway_api.domain.permissions import Caller, Origin, User
@@ -35,13 +36,16 @@ async def change_password(identity: Identity, caller: Caller, current: str, new:
     """
     checked_password(new, caller.email, "new_password")
     now = identity.clock.now()
-    attempt = await identity.attempts.begin(caller.email, caller.origin.address or "", now)
+    attempt = await identity.attempts.begin(caller.email, network_of(caller.origin.address), now)
     found = await identity.users.by_email(caller.email)
-    if not await identity.passwords.match(current, found[1] if found else None):
+    if not await identity.passwords.match(current, found[1] if found else None) or found is None:
         raise InvalidInput("current_password", "is wrong")
     await identity.attempts.succeeded(attempt, caller.email)
     hashed = await identity.passwords.hashed(new)
     async with identity.store.work() as work:
+        if not await work.people.has_password(caller.user, found[1]):
+            # Somebody was faster, such as the one who had it reset because it was known to others.
+            raise InvalidInput("current_password", "is wrong")
         await _set(work, caller.user, hashed, now, but=caller.session)
         work.audit.record(act_of(caller, now, "password_changed", "user", caller.user, client=caller.client))
 
@@ -54,7 +58,7 @@ async def request_reset(identity: Identity, email: str, origin: Origin) -> None:
     """
     account, now = normal_email(email), identity.clock.now()
     # Counted by themselves: who failed to log in may ask, and who asks may still log in.
-    await identity.attempts.begin(f"reset {account}", f"reset {origin.address}", now)
+    await identity.attempts.begin(f"reset {account}", f"reset {network_of(origin.address)}", now)
     async with identity.store.work() as work:
         known = await work.people.by_email(account)
         user = known.user if known is not None and known.user.active else None
@@ -119,9 +123,9 @@ async def _holder(work: IdentityWork, digest: str, now: datetime) -> User:
 
 
 async def _set(work: IdentityWork, user: str, hashed: str, now: datetime, but: str | None = None) -> None:
-    # In the order in which renewing a token holds them.
-    await work.sessions.end_all(user, now, "password", but=but)
+    # The user first: a login that is under way has begun its session by then, or finds another password.
     await work.people.set_password(user, hashed, now)
+    await work.sessions.end_all(user, now, "password", but=but)
     await work.resets.close_all(user, now)
 
 

@@ -50,6 +50,9 @@ async def account_rule(edit: RecordsEdit, caller: Caller, before: Account | None
         raise Conflict("this is the last administrator: make another one first", "role")
     if before is None or after is None:
         return
+    if (before.role, before.client) != (after.role, after.client):
+        # Who issued one was somebody who had all that the user had then.
+        await edit.close_resets(after.id, after.updated_at)
     if before.active and not after.active:
         # Or they would go on when the user is switched on again.
         await edit.end_sessions(after.id, after.updated_at, "switched_off")

@@ -199,6 +199,10 @@ class People(Protocol):
         """The user of this id."""
         ...
 
+    async def has_password(self, user: str, password_hash: str) -> bool:
+        """Whether this is still what is kept of a user's password, which nobody changes until the end of this."""
+        ...
+
     async def set_password(self, user: str, password_hash: str, at: datetime) -> None:
         """Give a user another password."""
         ...

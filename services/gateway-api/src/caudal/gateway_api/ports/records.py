@@ -83,6 +83,10 @@ class RecordsEdit(Protocol):
         """End all sessions of a user."""
         ...
 
+    async def close_resets(self, user: str, at: datetime) -> None:
+        """Make every token with which a user would set a new password useless."""
+        ...
+
 
 class Records(Protocol):
     """Clients, users, owners and notification preferences; every question is asked within a scope."""
