@@ -46,6 +46,18 @@ async def test_report_tells_what_the_catalog_does_not_know(tmp_path: Path) -> No
     assert (report.rows, report.rejected, report.unknown) == (1, 1, ["P9"])
 
 
+async def test_header_that_only_spells_it_otherwise_is_the_variable_of_the_point(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, f"ts,device,FLOW,PH\n{TS},D1,1,x\n{TS},D9,1,7\n", WELL)
+    report = await shelf.load()
+    assert [reading.values for _, reading in shelf.readings] == [{"flow": 1}, {"FLOW": 1, "PH": 7}]
+    assert report.unconfigured == []
+    assert shelf.rejects[0]["field"] == "PH"
+    said = await Shelf(tmp_path, f"ts,device,q\n{TS},D1,1\n", WELL).load(columns={"q": "FLOW"})
+    assert said.unconfigured == ["P1/FLOW"]
+    twice = await Shelf(tmp_path, f"ts,device,FLOW,Flow\n{TS},D1,1,2\n", WELL).load()
+    assert twice.unconfigured == ["P1/FLOW", "P1/Flow"]
+
+
 async def test_each_cell_that_was_not_taken_is_told_with_row_column_value_and_reason(tmp_path: Path) -> None:
     rows = f"ts,id,Caudal,ph\n{TS},D1,1.5,seven\n2026-02-31,D1,1.5,7\n2026-03-02T11:00:00Z,D1,2,6\n"
     shelf = Shelf(tmp_path, rows)

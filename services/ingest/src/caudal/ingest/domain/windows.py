@@ -4,7 +4,8 @@ A row becomes a small payload and is read by a mapping like any other, so that t
 same at every door.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from caudal.common.domain.payloads.mapping import Mapping, TimeRule, ValueRule
 from caudal.common.domain.payloads.reader import Measurement, Reader
 from caudal.common.domain.payloads.refusals import Refusal, Unreadable, quoted
 from caudal.common.domain.payloads.zones import Zones
-from caudal.ingest.domain.columns import Column, Role, Wishes, understand
+from caudal.ingest.domain.columns import Column, Role, Wishes, folded, understand
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.sniffing import (
     Separators,
@@ -136,7 +137,20 @@ class Plan:
 
     def header_of(self, code: str) -> str:
         """The column that a variable is read from."""
-        return next((column.header for column in self.columns if column.code == code), code)
+        found = [column.header for column in self.columns if column.code and folded(column.code) == folded(code)]
+        return found[0] if found else code
+
+    def spellings(self, configured: Set[str]) -> dict[str, str]:
+        """Codes by headers to those of a point's variables that differ in spelling alone: `Totalizador`, `totalizador`.
+
+        What somebody said of a column stands, and where two could be meant nothing is guessed.
+        """
+        codes = {column.code for column in self.columns if column.role is Role.VARIABLE}
+        guessed = codes - configured - set(self._options.columns.values())
+        wanted = configured - codes
+        alike = {code: [name for name in wanted if folded(name) == folded(code)] for code in guessed}
+        alone = Counter(map(folded, guessed))
+        return {code: names[0] for code, names in alike.items() if len(names) == 1 and alone[folded(code)] == 1}
 
     def _understood(self, headers: Sequence[str], cells: Sequence[Sequence[Cell]], options: Options) -> list[Column]:
         missing = frozenset(text.casefold() for text in options.missing)

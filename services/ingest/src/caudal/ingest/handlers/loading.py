@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from caudal.common.bus.messages import RawReading
 from caudal.common.domain.errors import Transient
@@ -13,12 +14,14 @@ from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
 from caudal.ingest.domain.columns import Role
 from caudal.ingest.domain.options import Options
 from caudal.ingest.domain.payloads import text_of
-from caudal.ingest.domain.reports import Report, Seen
+from caudal.ingest.domain.reports import MAX_NAMES, Report, Seen
 from caudal.ingest.domain.windows import SAMPLE_ROWS, Plan, Row
 from caudal.ingest.handlers.bundles import Source, bundles
 from caudal.ingest.handlers.lead import Lead
 from caudal.ingest.handlers.owners import Owner, Owners
 from caudal.ingest.ports import Batch, Rejects, Table
+
+T = TypeVar("T")
 
 ROWS_AT_ONCE = 5000
 """Rows gathered before they are sent, so that each device's fill bundles."""
@@ -59,6 +62,7 @@ class Loading:
         self._patience_s = patience_s
         self._received_at = self._last_sent_at = clock.now()
         self._seen = Seen()
+        self._codes: dict[frozenset[str], Mapping[str, str]] = {}
 
     async def load(
         self, table: Table, options: Options, rejects: Rejects | None, progress: Callable[[int], None]
@@ -134,14 +138,23 @@ class Loading:
     def _reading(self, plan: Plan, row: Row, owner: Owner) -> RawReading:
         self._received_at = max(self._clock.now(), self._received_at + TICK)
         measured = plan.read(row, owner.zones, self._received_at)
+        codes = self._codes_at(plan, owner)
         return RawReading(
             measured_at=measured.measured_at,
             received_at=self._received_at,
-            values=measured.values,
+            values=_renamed(measured.values, codes),
             logged_at=measured.logged_at,
-            problems=measured.problems,
+            problems=_renamed(measured.problems, codes),
             payload=text_of(plan.payload(row, measured.measured_at)),
         )
+
+    def _codes_at(self, plan: Plan, owner: Owner) -> Mapping[str, str]:
+        """Codes that the owner's point spells otherwise; points are many, their sets of variables are few."""
+        if owner.variables not in self._codes:
+            if len(self._codes) >= MAX_NAMES:
+                self._codes.clear()
+            self._codes[owner.variables] = plan.spellings(owner.variables)
+        return self._codes[owner.variables]
 
     async def _publish(self, publisher: Publisher, messages: Sequence[Outgoing]) -> None:
         given_up_at = time.monotonic() + self._patience_s
@@ -176,6 +189,10 @@ async def _chained(sample: Sequence[Batch], rest: AsyncIterator[Batch]) -> Async
         yield batch
     async for batch in rest:
         yield batch
+
+
+def _renamed(found: dict[str, T], codes: Mapping[str, str]) -> dict[str, T]:
+    return {codes.get(code, code): value for code, value in found.items()} if codes else found
 
 
 def _describe(plan: Plan, report: Report) -> None:
