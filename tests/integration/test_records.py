@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_catalog import MemoryCatalog
 from caudal.processor.adapters.sql_ledger import SqlLedger
 from caudal.processor.adapters.sql_records import SqlRecordBook
+from caudal.processor.domain.records import RecordPlan
+from caudal.processor.handlers import recording
 from caudal.processor.handlers.readings import Desk, keep
 from caudal.processor.handlers.recording import RecordDesk, listen, order, record_teller
 from caudal.processor.ports import RecordOrder
@@ -278,6 +280,79 @@ async def follows(engine: AsyncEngine, of: Schema, deliveries: list[tuple[str, R
     await house.compute()
     assert await house.shown() == as_they_came, "computed again they are the same to the last digit"
     await house.ledger.aclose()
+
+
+def test_a_schema_that_was_changed_has_the_records_of_one_that_is_new(
+    engine: AsyncEngine, runner: asyncio.Runner
+) -> None:
+    zones, owned = st.sampled_from(["America/Santiago", "Asia/Kathmandu"]), st.sampled_from([(), ("well-b", "well-c")])
+    schemas = st.builds(
+        lambda period, group_by, zone, points: schema(period=period, group_by=group_by, time_zone=zone, points=points),
+        st.sampled_from(RecordPeriod),
+        st.sampled_from(GroupBy),
+        zones,
+        owned,
+    )
+
+    @settings(max_examples=10, deadline=None)
+    @given(sent, schemas, schemas)
+    def law(deliveries: list[tuple[str, RawReading, bool]], before: Schema, after: Schema) -> None:
+        runner.run(changes(engine, before, after, deliveries))
+
+    law()
+
+
+async def changes(
+    engine: AsyncEngine, before: Schema, after: Schema, deliveries: list[tuple[str, RawReading, bool]]
+) -> None:
+    await empty(engine)
+    house = House(engine, before)
+    assert await listen(house.records)
+    half = len(deliveries) // 2
+    for number, (point, read, is_computed) in enumerate(deliveries):
+        if number == half:
+            await house.compute()
+            house.shelf.schemas = [after]
+        await house.keep(point, read)
+        if is_computed:
+            await house.teller.step()
+    await order(house.records, [RecordOrder(schema="daily")])
+    await house.compute()
+    found = await house.shown()
+    await house.records.book.forget("daily")
+    await order(house.records, [RecordOrder(schema="daily")])
+    await house.compute()
+    assert found == await house.shown()
+    await house.ledger.aclose()
+
+
+async def recomputed_at_once(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many records are held in memory each time when four points of twenty days are computed again."""
+    held: list[int] = []
+
+    async def write_all(desk: RecordDesk, plan: RecordPlan, dirty: Collection[tuple[str, datetime]]) -> None:
+        held.append(len(dirty))
+        await plain(desk, plan, dirty)
+
+    plain = recording._write_all
+    await empty(engine)
+    house = House(engine, schema(period=RecordPeriod.DAY))
+    assert await listen(house.records)
+    for point in POINTS:
+        await house.keep(point.code, *(reading(24 * day, flow=1) for day in range(20)))
+    await house.compute()
+    monkeypatch.setattr(recording, "_write_all", write_all)
+    await order(house.records, [RecordOrder(schema="daily")])
+    await house.compute()
+    assert len(await house.told()) == 80
+    await house.ledger.aclose()
+    return held
+
+
+def test_no_more_records_are_held_than_one_point_has(
+    engine: AsyncEngine, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert max(runner.run(recomputed_at_once(engine, monkeypatch))) == 20
 
 
 def _instant(stored: datetime | str) -> datetime:

@@ -15,6 +15,7 @@ from caudal.common.bus.codec import encode
 from caudal.common.bus.messages import Result
 from caudal.common.bus.topics import SCHEMA_RESULT
 from caudal.common.domain.errors import InvalidInput
+from caudal.common.domain.schemas import GroupBy
 from caudal.common.domain.series import END_OF_TIME, FIRST_INSTANT
 from caudal.common.ports import Catalog, Clock, Outgoing, Publisher
 from caudal.processor.domain.records import (
@@ -185,12 +186,17 @@ async def _recompute(desk: RecordDesk, plan: RecordPlan | None, code: str) -> in
         await desk.book.forget(code)
         await listen(desk)
         return 0
-    dirty: set[RecordKey] = set()
+    count, shared = 0, set[RecordKey]()
     for point in sorted({*await desk.ledger.points(), *await desk.book.points()}):
-        dirty |= await _refresh_all(desk, plan, point)
-    await _write_all(desk, plan, dirty)
+        dirty = await _refresh_all(desk, plan, point)
+        # A point's own records need no other's parts. Those of a client wait for all, and are not more than periods.
+        own = {key for key in dirty if key[0] == point} if plan.schema.group_by is GroupBy.POINT else set[RecordKey]()
+        await _write_all(desk, plan, own)
+        count += len(own)
+        shared |= dirty - own
+    await _write_all(desk, plan, shared)
     await desk.book.forget(code, besides=definition_of(plan))
-    return len(dirty)
+    return count + len(shared)
 
 
 async def _review(desk: RecordDesk, plan: RecordPlan, point: str) -> None:
