@@ -66,6 +66,19 @@ class TestLockout:
         with pytest.raises(TooManyAttempts):
             await attempts.begin(account, address, NOW)
 
+    async def test_account_that_is_forgiven_is_forgiven_at_its_address_too(self, client: Client, api: ApiHouse) -> None:
+        account, other, address = somebody(), somebody(), somebody()
+        for attempts in (RedisLoginAttempts(client), SqlLoginAttempts(api.engine)):
+            for who in (account, account, account, account, other):
+                await attempts.begin(who, address, NOW)
+            with pytest.raises(TooManyAttempts):
+                await attempts.begin(account, address, NOW)
+            await attempts.forget(account)
+            for _ in range(4):
+                await attempts.begin(somebody(), address, NOW)
+            with pytest.raises(TooManyAttempts):
+                await attempts.begin(somebody(), address, NOW)
+
     async def test_many_at_once_are_no_way_around_it(self, client: Client) -> None:
         attempts, account = RedisLoginAttempts(client), somebody()
         tries = (attempts.begin(account, somebody(), NOW) for _ in range(50))

@@ -163,6 +163,9 @@ class TestPassword:
         [
             ({"current_password": "wrong"}, "current_password"),
             ({"new_password": "short"}, "new_password"),
+            ({"new_password": PASSWORD}, "new_password"),
+            ({"new_password": " " * 12}, "new_password"),
+            ({"new_password": "a" * 20}, "new_password"),
             ({"new_password": "Reader@Caudal.test"}, "new_password"),
             ({"new_password": None}, "new_password"),
         ],
@@ -210,6 +213,14 @@ class TestReset:
         for _ in range(5):
             await self.ask(home, "operator@caudal.test")
         await come_in(home, "operator")
+
+    async def test_who_was_locked_out_comes_in_with_the_new_password(self, home: ApiHouse) -> None:
+        body = {"email": "reader@caudal.test", "password": "wrong"}
+        statuses = [(await home.client.post("/api/auth/login", json=body)).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+        token = (await self.issue(home.admin)).json()["token"]
+        assert (await self.use(home, token)).status_code == 204
+        await come_in(home, password=NEW)
 
     async def test_asking_again_leaves_one_request_and_takes_no_token_back(self, home: ApiHouse) -> None:
         for _ in range(2):

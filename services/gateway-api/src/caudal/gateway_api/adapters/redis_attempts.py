@@ -46,7 +46,8 @@ class RedisLoginAttempts:
         self._begin = redis.register_script(_BEGIN)
 
     async def begin(self, account: str, address: str, at: datetime) -> str:
-        attempt, there = uuid4().hex, digest_of(address)
+        there = digest_of(address)
+        attempt = f"{uuid4().hex}/{there}"
         keys = [_key("account", digest_of(account)), _key("address", there)]
         arguments: list[float | str] = [at.timestamp(), ATTEMPT_AGE.total_seconds(), ATTEMPTS, attempt]
         try:
@@ -55,13 +56,22 @@ class RedisLoginAttempts:
             raise Transient(f"Redis is away: {error}") from error
         if waits_s > 0:
             raise TooManyAttempts(max(1.0, waits_s))
-        return f"{attempt}/{there}"
+        return attempt
 
     async def succeeded(self, attempt: str, account: str) -> None:
-        mine, _, there = attempt.partition("/")
         try:
             await self._redis.delete(_key("account", digest_of(account)))
-            await self._redis.zrem(_key("address", there), mine)
+            await self._redis.zrem(_key("address", attempt.partition("/")[2]), attempt)
+        except (RedisError, OSError) as error:
+            raise Transient(f"Redis is away: {error}") from error
+
+    async def forget(self, account: str) -> None:
+        key = _key("account", digest_of(account))
+        try:
+            failures = [member.decode() for member in await self._redis.zrange(key, 0, -1)]
+            await self._redis.delete(key)
+            for failure in failures:
+                await self._redis.zrem(_key("address", failure.partition("/")[2]), failure)
         except (RedisError, OSError) as error:
             raise Transient(f"Redis is away: {error}") from error
 
@@ -85,6 +95,13 @@ class AttemptsWherePossible:
         except Transient as error:
             # The attempt goes on counting as failed, and ages out.
             _log.warning("a login stays counted as failed", reason=str(error))
+
+    async def forget(self, account: str) -> None:
+        for store in self._stores.values():
+            try:
+                await store.forget(account)
+            except Transient as error:
+                _log.warning("failed logins stay counted", reason=str(error))
 
 
 def _key(kind: str, digest: str) -> str:

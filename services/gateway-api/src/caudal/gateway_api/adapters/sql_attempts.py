@@ -40,6 +40,10 @@ class SqlLoginAttempts:
         async with transaction(self._engine) as connection:
             await connection.execute(sa.delete(login_attempts).where(mine))
 
+    async def forget(self, account: str) -> None:
+        async with transaction(self._engine) as connection:
+            await connection.execute(sa.delete(login_attempts).where(login_attempts.c.account == digest_of(account)))
+
 
 async def _oldest_beyond_limit(
     connection: AsyncConnection, account: object, address: object, since: datetime

@@ -108,6 +108,8 @@ def checked_password(password: str, email: str, field: str) -> str:
     refuse_unprintable(password, field)
     if len(password) < MIN_PASSWORD:
         raise InvalidInput(field, f"needs at least {MIN_PASSWORD} characters")
+    if len(set(password.strip())) < 2:
+        raise InvalidInput(field, "is one character over and over")
     if password.strip().lower() == email:
         raise InvalidInput(field, "must not be the email")
     return password

@@ -40,6 +40,8 @@ async def change_password(identity: Identity, caller: Caller, current: str, new:
     found = await identity.users.by_email(caller.email)
     if not await identity.passwords.match(current, found[1] if found else None) or found is None:
         raise InvalidInput("current_password", "is wrong")
+    if new == current:
+        raise InvalidInput("new_password", "is the one that you have")
     await identity.attempts.succeeded(attempt, caller.email)
     hashed = await identity.passwords.hashed(new)
     async with identity.store.work() as work:
@@ -97,6 +99,8 @@ async def issue_reset(identity: Identity, caller: Caller, email: str) -> IssuedR
 async def use_reset(identity: Identity, secret: str, new: str, origin: Origin) -> None:
     """Give a user the new password that a reset token stands for, and end all of the user's sessions.
 
+    Who has guessed at the old one until the account was closed comes in with the new one.
+
     Raises:
         InvalidInput: the token is worth nothing, or the password cannot be used.
     """
@@ -110,6 +114,7 @@ async def use_reset(identity: Identity, secret: str, new: str, origin: Origin) -
         user = await _holder(work, digest, now)
         await _set(work, user.id, hashed, now)
         work.audit.record(_by_user(user, "password_reset", now, origin))
+    await identity.attempts.forget(user.email)
 
 
 async def _holder(work: IdentityWork, digest: str, now: datetime) -> User:

@@ -87,6 +87,10 @@ class LoginAttempts(Protocol):
         """Forget this attempt and the failures of the account."""
         ...
 
+    async def forget(self, account: str) -> None:
+        """Forget the failures of the account, of its addresses too; those of others from there stay."""
+        ...
+
 
 class Rates(Protocol):
     """How often somebody may ask."""
