@@ -118,6 +118,8 @@ async def _bad_values(api: ApiHouse, path: str, parameters: Parameters) -> None:
         answer = await api.admin.get(path, params={name: value})
         assert answer.status_code == 422, (name, answer.text)
         assert answer.json()["error"]["fields"][0]["field"] == name
+    twice = await api.admin.get(path, params=[("page", "1"), ("page", "2")])
+    assert twice.json()["error"]["fields"] == [{"field": "page", "reason": "is given more than once"}]
 
 
 async def test_filters_find_what_they_say(lived_in: ApiHouse) -> None:
@@ -130,6 +132,7 @@ async def test_filters_find_what_they_say(lived_in: ApiHouse) -> None:
     assert await found(f"created_from={NOW:%Y-%m-%dT%H:%M:%SZ}") == ["well-1", "well-2"]
     assert await found(f"created_to={NOW:%Y-%m-%dT%H:%M:%SZ}") == []
     assert await found("order=provider,-code&search=meter") == ["well-1", "well-2"]
+    assert await found("search=%20Meter-2%20") == ["well-2"], "spaces around it are not looked for"
     assert await found("order=-provider") == ["well-1", "well-2"], "what has no provider comes last either way"
 
 

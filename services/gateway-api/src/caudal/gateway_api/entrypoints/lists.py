@@ -1,6 +1,7 @@
 """Every list in one way: its parameters, its pages, and the whole of it as a file."""
 
 import csv
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field, create_model
 
+from caudal.common.domain.errors import InvalidInput
 from caudal.gateway_api.domain.cells import cell
 from caudal.gateway_api.domain.listing import MAX_PAGE_SIZE, Code, Filter, Listing, ListShape, Match, Page, order_of
 from caudal.gateway_api.entrypoints.answers import answer
@@ -55,13 +57,14 @@ def asked_for(shape: ListShape) -> Callable[..., Awaitable[Asked]]:
     )
 
     async def read(request: Request, query: Annotated[model, Query()]) -> Asked:
+        _refuse_repeated(request)
         filters = tuple(
             replace(each, value=getattr(query, name))
             for name, each in wanted.items()
             if getattr(query, name) is not None
         )
         listing = Listing(
-            search=query.search,
+            search=query.search.strip(),
             filters=filters,
             order=order_of(query.order, shape.ordered),
             page=query.page,
@@ -70,6 +73,14 @@ def asked_for(shape: ListShape) -> Callable[..., Awaitable[Asked]]:
         return Asked(listing, shape, (query.format or _accepted(request)) == "csv")
 
     return read
+
+
+def _refuse_repeated(request: Request) -> None:
+    """Nothing, if every parameter is there once: of two, one would be left out in silence."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if count > 1:
+            raise InvalidInput(name, "is given more than once")
 
 
 def _parameters(shape: ListShape) -> dict[str, Any]:
