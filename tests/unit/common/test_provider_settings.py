@@ -40,6 +40,7 @@ def test_the_six_providers_are_configurations_like_any_other() -> None:
         ("tago", {**URL, "page_rows": 0}, {}, "connection.page_rows"),
         ("tago", {**URL, "page_rows": "many"}, {}, "connection.page_rows"),
         ("tago", {**URL, "timeout_s": 1e9}, {}, "connection.timeout_s"),
+        ("tago", {**URL, "requests_per_s": 0.1}, {}, "connection.requests_per_s"),
         ("tago", {**URL, "colour": "blue"}, {}, "connection.colour"),
         ("tago", {**URL, "path": "/data/{token}"}, {}, "connection.path"),
         ("tago", {**URL, "path": "data"}, {}, "connection.path"),

@@ -33,3 +33,29 @@ async def test_each_host_has_a_turn_of_its_own() -> None:
     assert not second.done()
     second.cancel()
     await asyncio.wait([second])
+
+
+async def test_a_provider_that_allows_fewer_requests_waits_and_its_neighbour_on_the_host_does_not() -> None:
+    pace = HostPace(100)
+    await pace.wait("a.example", 0.01)
+    second = asyncio.create_task(pace.wait("a.example", 0.01))
+    for _ in range(20):
+        await pace.wait("a.example")
+    assert not second.done()
+    second.cancel()
+    await asyncio.wait([second])
+
+
+async def test_how_much_a_provider_allows_is_heeded_with_every_request() -> None:
+    seen: list[tuple[str, float | None]] = []
+
+    async def pace(host: str, most: float | None) -> None:
+        seen.append((host, most))
+
+    with Simulator() as simulator:
+        simulator.always = faults.body(ROW)
+        async with open_http(["127.0.0.0/8"]) as http:
+            for more in ({"requests_per_s": 2}, {}):
+                client = open_client("tago", {"base_url": simulator.url} | more, {}, {}, http, FakeClock(), pace=pace)
+                await client.latest(Question(remote_id="well", keys={"flow": "q", "level": "n"}))
+    assert [most for _, most in seen] == [2, 2, None, None]

@@ -97,6 +97,8 @@ class Connection(Part, frozen=True, kw_only=True):
     """A history is asked for in spans of about so many hours, oldest first."""
     timeout_s: float = 20.0
     """How long one request may take as a whole, 0.1 to 120 s."""
+    requests_per_s: float | None = None
+    """No more requests in a second than so many, 1 to 1000; None: as many as ingest sends to any host."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     """Sent with each request, such as a tenant's name; nothing secret."""
 
@@ -106,6 +108,8 @@ class Connection(Part, frozen=True, kw_only=True):
         checked_range(self.page_rows, "page_rows", 1, MAX_ROWS)
         checked_range(self.span_hours, "span_hours", 1 / 60, 24 * 366)
         checked_range(self.timeout_s, "timeout_s", 0.1, 120)
+        if self.requests_per_s is not None:
+            checked_range(self.requests_per_s, "requests_per_s", 1, 1000)
 
 
 class TagoConnection(Connection, frozen=True, kw_only=True):

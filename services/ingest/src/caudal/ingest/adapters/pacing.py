@@ -11,12 +11,17 @@ class HostPace:
     """
 
     def __init__(self, requests_per_s: float) -> None:
-        self._most = max(1.0, requests_per_s)
-        self._period_s = self._most / requests_per_s
-        self._limiters: dict[str, AsyncLimiter] = {}
+        self._requests_per_s = requests_per_s
+        self._limiters: dict[tuple[str, float], AsyncLimiter] = {}
 
-    async def wait(self, host: str) -> None:
-        """Return when it is the turn of one more request to `host`."""
-        if host not in self._limiters:
-            self._limiters[host] = AsyncLimiter(self._most, self._period_s)
-        await self._limiters[host].acquire()
+    async def wait(self, host: str, requests_per_s: float | None = None) -> None:
+        """Return when it is the turn of one more request to `host`; `requests_per_s`: of which there may be fewer."""
+        if requests_per_s is not None:
+            await self._limiter(host, requests_per_s).acquire()
+        await self._limiter(host, self._requests_per_s).acquire()
+
+    def _limiter(self, host: str, rate: float) -> AsyncLimiter:
+        if (host, rate) not in self._limiters:
+            most = max(1.0, rate)
+            self._limiters[host, rate] = AsyncLimiter(most, most / rate)
+        return self._limiters[host, rate]

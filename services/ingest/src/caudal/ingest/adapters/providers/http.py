@@ -33,7 +33,8 @@ READ_S = 10.0
 """Longest silence in the middle of an answer."""
 MAX_REDIRECTS = 3
 
-Pace = Callable[[str], Awaitable[None]]
+Pace = Callable[[str, float | None], Awaitable[None]]
+"""(host, the most requests in a second that its provider allows)."""
 
 _ALL_KINDS_OF_DEFLATE = 47
 _HEADERS = {"User-Agent": "caudal", "Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -92,6 +93,7 @@ class Http:
         self, connection: Connection, http: httpx.AsyncClient, clock: Clock, mask: Mask, pace: Pace | None = None
     ) -> None:
         self._base, self._timeout_s = connection.base_url.rstrip("/"), connection.timeout_s
+        self._requests_per_s = connection.requests_per_s
         self._common = {**_HEADERS, **connection.headers}
         self._http, self._clock, self.mask, self._pace = http, clock, mask, pace
         self._host = httpx.URL(connection.base_url).netloc.decode("ascii", "replace")
@@ -162,7 +164,7 @@ class Http:
     async def _bounded(self, url: str, sent: Sent) -> tuple[httpx.Response, bytes]:
         if self._pace is not None:
             # Before the clock starts: that many others ask this host is no fault of its.
-            await self._pace(self._host)
+            await self._pace(self._host, self._requests_per_s)
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._http.send(self._request(url, sent), stream=True, auth=None)
