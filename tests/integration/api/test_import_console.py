@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from servers.process import free_port
+
 Run = subprocess.CompletedProcess[str]
 
 
@@ -43,6 +45,7 @@ def test_dry_run_then_run_then_nothing_left(shell: Shell) -> None:
     assert "3 rows: 1 would be created, 0 would be changed, 0 unchanged, 2 refused" in dry.stdout
     assert "column obra is code (guessed)" in dry.stdout
     assert "\x1b" not in dry.stdout
+    assert "(column obra: b b)" in dry.stdout
     outcomes = []
     for _ in range(2):
         ran = shell.caudal(file, "--kind", "points", "--map", mapping, "--json")
@@ -58,6 +61,8 @@ def test_file_that_cannot_be_used_ends_with_two(shell: Shell) -> None:
         ran = shell.caudal(*arguments)
         assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
         assert "Traceback" not in ran.stderr
+    told = json.loads(shell.caudal(empty, "--kind", "points", "--json").stdout)
+    assert told == {"error": {"kind": "permanent", "field": "file", "reason": "is empty"}}
 
 
 def test_history_goes_the_way_of_windows(shell: Shell) -> None:
@@ -69,3 +74,10 @@ def test_history_goes_the_way_of_windows(shell: Shell) -> None:
     report = json.loads(ran.stdout)
     assert (report["rows"], report["rejected"], report["dry_run"]) == (2, 0, True)
     assert report["columns"]["q"] == "variable flow"
+
+
+def test_database_that_is_away_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    away = Shell(tmp_path, f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/caudal")
+    ran = away.caudal(away.write("points.csv", "code,device\na,m-a\n"), "--kind", "points")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr.startswith("Interrupted: ")

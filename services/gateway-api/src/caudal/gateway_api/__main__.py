@@ -10,18 +10,18 @@ import typer
 from pydantic import ValidationError
 
 from caudal.common.adapters.sealing import new_key as make_key
-from caudal.common.domain.errors import CaudalError
+from caudal.common.domain.errors import CaudalError, Transient
 from caudal.common.domain.import_maps import map_from
 from caudal.gateway_api import commands, main
 from caudal.gateway_api.domain.import_fields import ImportKind
-from caudal.gateway_api.entrypoints.console import imported, noted, reset_told, resets_told, told
+from caudal.gateway_api.entrypoints.console import imported, not_imported, noted, reset_told, resets_told, told
 from caudal.gateway_api.entrypoints.errors import field_of
 from caudal.gateway_api.handlers.imports import How
 
 app = typer.Typer(add_completion=False, help="The HTTP API.", pretty_exceptions_enable=False)
 
-NOT_USABLE, SOME_REFUSED = 2, 1
-"""Exit codes of an import: the file or the mapping cannot be used; some rows are refused."""
+INTERRUPTED, NOT_USABLE, SOME_REFUSED = 3, 2, 1
+"""Exit codes of an import: the database went away; the file or the mapping cannot be used; some rows are refused."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
@@ -131,8 +131,8 @@ def import_rows(
         how = How(kind=kind, map=said, dry_run=dry_run, all_or_nothing=all_or_nothing)
         report = asyncio.run(commands.import_from(file, how))
     except (CaudalError, OSError, msgspec.MsgspecError) as error:
-        typer.echo(f"Nothing was done: {error}", err=True)
-        raise typer.Exit(NOT_USABLE) from error
+        typer.echo(not_imported(error, as_json), err=not as_json)
+        raise typer.Exit(INTERRUPTED if isinstance(error, Transient) else NOT_USABLE) from error
     typer.echo(_json(report) if as_json else imported(report))
     raise typer.Exit(SOME_REFUSED if report.refused else 0)
 

@@ -128,7 +128,7 @@ def _wrap(app: FastAPI, bounds: Bounds, registry: CollectorRegistry) -> None:
             allow_origins=list(bounds.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-API-Key"],
-            expose_headers=["ETag", "Retry-After", "Content-Disposition"],
+            expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location"],
             max_age=600,
         )
     door: Door | None = app.state.door

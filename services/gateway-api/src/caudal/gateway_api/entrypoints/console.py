@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from caudal.common.domain.errors import InvalidInput, Transient
 from caudal.gateway_api.domain.imports import Outcome, Report
 from caudal.gateway_api.domain.sessions import PendingReset
 from caudal.gateway_api.handlers.passwords import IssuedReset
@@ -82,6 +83,17 @@ def imported(report: Report) -> str:
     return "\n".join(_import_lines(report))
 
 
+def not_imported(error: Exception, as_json: bool) -> str:
+    """Why an import ended before its end; what was done before stays, which only a database that goes away leaves."""
+    field, reason = (error.field, error.reason) if isinstance(error, InvalidInput) else ("", str(error))
+    if as_json:
+        kind = "transient" if isinstance(error, Transient) else "permanent"
+        return msgspec.json.encode({"error": {"kind": kind, "field": field, "reason": reason}}).decode()
+    if isinstance(error, Transient):
+        return f"Interrupted: {error}. What was done stays; import the file again, and the rest is done."
+    return f"Nothing was done: {error}"
+
+
 def _import_lines(report: Report) -> Iterator[str]:
     verb = "would be " if report.dry_run else ""
     yield f"{report.rows} rows: {report.created} {verb}created, {report.changed} {verb}changed, " + (
@@ -92,13 +104,15 @@ def _import_lines(report: Report) -> Iterator[str]:
     for header, field in report.columns.items():
         yield f"  column {header} is {field}" + (" (guessed)" if header in report.guessed else "")
     yield from (f"  column {header} is left out" for header in report.left_out)
+    yield from (f"  {note}" for note in report.notes)
     yield from (_import_line(step) for step in report.steps)
 
 
 def _import_line(step: Mapping[str, Any]) -> str:
     begin = f"row {step['row']:<6} {step['outcome']:<10} {_printable(step['key'])}"
     if step["outcome"] == Outcome.REFUSED:
-        return f"{begin}  {_printable(step['field'])}: {_printable(step['reason'])}"
+        where = f" (column {step['column']}: {step['value'] or 'nothing'})" if step["column"] else ""
+        return _printable(f"{begin}  {step['field']}: {step['reason']}{where}")
     return f"{begin}  {_printable(', '.join(step['changes']))}"
 
 
