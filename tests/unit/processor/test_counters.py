@@ -186,6 +186,14 @@ def test_what_is_no_number_gives_no_value() -> None:
     assert flags(values)[1] == [Flag.UNREADABLE]
 
 
+def test_a_difference_that_cannot_have_come_is_flagged_and_added() -> None:
+    """1 l/s for an hour are 3.6 m³, 360 counts. Four hours of silence are a gap, across which nobody can say."""
+    values = hourly([100, 360, 1000, None, None, None, 1000], kind=CounterKind.DELTA, max_flow_lps=1)
+    assert flags(values)[:3] == [[], [], [Flag.IMPLAUSIBLE_RISE]]
+    assert totals(values)[:3] == pytest.approx([1, 4.6, 14.6])
+    assert (totals(values)[-1], flags(values)[-1]) == (pytest.approx(24.6), [])
+
+
 def test_a_delta_counter_adds_up() -> None:
     assert totals(hourly([100, 0, 50], kind=CounterKind.DELTA)) == [1, 1, 1.5]
 

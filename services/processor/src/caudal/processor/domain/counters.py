@@ -140,7 +140,7 @@ def advance(state: CounterState | None, count: float, at: datetime, plan: Counte
         state = _with_constants(state, plan.constants)
         revalued = pending(state, variable, at)
     if plan.kind is CounterKind.DELTA:
-        return _add(state, count, at, variable)
+        return _add(state, count, at, plan, variable)
     state, swapped, settlement = _pass_swaps(state, at, plan, variable)
     settlement = settlement or revalued
     if count < 0:
@@ -177,7 +177,7 @@ def _with_constants(state: CounterState, constants: Constants) -> CounterState:
     return msgspec.structs.replace(state, constants=constants, carried_m3=carried)
 
 
-def _add(state: CounterState, count: float, at: datetime, variable: str) -> Advance:
+def _add(state: CounterState, count: float, at: datetime, plan: CounterPlan, variable: str) -> Advance:
     """A device that gives what came since its last reading; doubts from when it counted otherwise end unconfirmed."""
     settlement = None
     if state.suspect is not None:
@@ -185,8 +185,11 @@ def _add(state: CounterState, count: float, at: datetime, variable: str) -> Adva
         state = msgspec.structs.replace(state, suspect=None)
     if count < 0:
         return Advance(msgspec.structs.replace(state, seen_at=at), state.total_m3, (Flag.GLITCH,), settlement)
+    # No later count can judge a difference, so one that is too large is flagged and added all the same.
+    seconds = (at - state.at).total_seconds()
+    flags = () if plan.is_plausible(count, seconds) or seconds > plan.gap_s else (Flag.IMPLAUSIBLE_RISE,)
     state = msgspec.structs.replace(state, offset=state.offset + count, at=at, seen_at=at)
-    return Advance(state, state.total_m3, (), settlement)
+    return Advance(state, state.total_m3, flags, settlement)
 
 
 def _pass_swaps(
