@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from limits.aio.storage import MemoryStorage
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,8 +21,11 @@ from caudal.gateway_api.adapters.redis_attempts import AttemptsWherePossible, Re
 from caudal.gateway_api.adapters.sql_attempts import SqlLoginAttempts
 from caudal.gateway_api.adapters.sql_counts import SqlCounts
 from caudal.gateway_api.domain.errors import TooManyAttempts, TooManyRequests
+from caudal.gateway_api.entrypoints.app import Bounds, create_app
 from caudal.gateway_api.entrypoints.jobs import settle
-from integration.api.house import ApiHouse, furnished
+from caudal.gateway_api.main import furnish
+from caudal.gateway_api.settings import GatewaySettings
+from integration.api.house import ApiHouse, furnished, new_client
 from servers.redis import Redis
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -162,6 +166,19 @@ async def _asks(who: str, rates: SlidingRates, times: int) -> int:
 
 
 class TestRatesInSql:
+    async def test_two_doors_on_one_database_count_together(self, database_url: str, tmp_path: Path) -> None:
+        async with furnished(database_url, tmp_path, rate_limit_caller="4/year") as api:
+            limits = GatewaySettings(rate_limit_caller="4/year")
+            other = furnish(limits, tmp_path, 90, api.engine, api.store, api.bus, api.clock)
+            here = api.reader
+            there = new_client(create_app(other.door, Bounds(), CollectorRegistry()), dict(here.headers))
+            assert [(await here.get("/api/points/")).status_code for _ in range(3)] == [200] * 3
+            await api.house.counts.settle()
+            assert (await there.get("/api/points/")).status_code == 200
+            await other.counts.settle()
+            answer = await there.get("/api/points/")
+            assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+
     async def test_replicas_count_together(self, engine: AsyncEngine) -> None:
         who, counts = somebody(), [SqlCounts(engine) for _ in range(2)]
         here, there = (SlidingRates("6/year", "", each) for each in counts)
@@ -208,6 +225,11 @@ class TestRatesInSql:
         assert await _asks(who, rates, 1) == 1
         await after.settle()
         assert await _asks(who, rates, 1) == 0
+
+    async def test_who_counted_nothing_ends_in_order_without_tables(self, tmp_path: Path) -> None:
+        engine = open_engine(SqlSettings(database_url=f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"))
+        await SqlCounts(engine).close()
+        await engine.dispose()
 
     async def test_it_goes_on_by_itself_and_waits_while_nobody_asks(self, engine: AsyncEngine) -> None:
         who, here, there = somebody(), SqlCounts(engine), SqlCounts(engine)

@@ -89,6 +89,9 @@ class SqlCounts(MemoryStorage):
 
     async def close(self) -> None:
         """Write down what was counted, so that a restart does not forget it."""
+        if not self._unsettled:
+            # Such as in a service that ends before it has its tables.
+            return
         try:
             await self.settle()
         except Transient as error:
