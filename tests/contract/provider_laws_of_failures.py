@@ -152,6 +152,19 @@ class FailureLaws:
         assert "wrong-password" not in repr(outcome)
         assert "wrong-api_key" not in repr(outcome)
 
+    async def test_a_refusal_of_what_all_points_share_is_told_from_that_of_one(
+        self, case: Case, client: ProviderClient
+    ) -> None:
+        case.simulator.always = faults.body(b"{}", status=401)
+        outcome = await client.latest(case.question())
+        assert isinstance(outcome, Failed)
+        is_shared = case.authentication["kind"] not in ("device_token", "path_token")
+        assert outcome.concerns_all is (is_shared and case.authentication["kind"] != "login")
+        case.simulator.always = faults.body(b"{}", status=403)
+        outcome = await client.latest(case.question())
+        assert isinstance(outcome, Failed)
+        assert not outcome.concerns_all
+
     async def test_secrets_that_are_missing_or_cannot_be_sent_are_told_without_asking(
         self, case: Case, http: httpx.AsyncClient, clock: FakeClock
     ) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.settings import SqlSettings
+from caudal.ingest.domain.breaker import FAILURES
 from caudal.ingest.handlers.polling import TURN_S
 from caudal.ingest.main import VERSION_TABLE
 from caudal.ingest.ports import Failed, Outcome, Question
@@ -132,6 +133,22 @@ async def test_an_entry_of_which_no_client_can_be_made_stops_no_other(house: Hou
     done = await house.round()
     assert (done.points, done.failed, len(house.other.questions)) == (2, 1, 1)
     assert (await house.record.points())["well-1"].error == "our client failed: ZeroDivisionError"
+
+
+@pytest.mark.parametrize("concerns_all", [True, False])
+async def test_credentials_that_all_points_share_are_not_tried_with_each_of_them(
+    engine: AsyncEngine, concerns_all: bool
+) -> None:
+    points = [sourced_point(f"well-{number}", "acme", KEYS) for number in range(40)]
+    house = House(engine, [asked_provider("acme")], points)
+    house.acme.trouble = lambda question: Failed(reason="401", is_transient=False, concerns_all=concerns_all)
+    await house.round()
+    assert len(house.acme.questions) < FAILURES + 4 if concerns_all else len(house.acme.questions) == 40
+    house.acme.trouble = lambda question: None
+    house.fleet.marks["acme"] = 1
+    house.acme.questions.clear()
+    await house.polling.round(timedelta())
+    assert len(house.acme.questions) == 40
 
 
 async def test_a_turn_ends_in_time_and_those_left_out_come_first_in_the_next(engine: AsyncEngine) -> None:

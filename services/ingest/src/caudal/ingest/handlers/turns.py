@@ -113,7 +113,7 @@ def state_after(state: ProviderState, failure: Failed | None, now: datetime) -> 
     if failure is None:
         return ProviderState(provider=state.provider, connected_at=now)
     failed = msgspec.structs.replace(state, error=failure.reason, error_at=now)
-    if not failure.is_transient:
+    if not failure.is_transient and not failure.concerns_all:
         # It is there, and says no: others may be asked for.
         return msgspec.structs.replace(failed, breaker=state.breaker.answered())
     return msgspec.structs.replace(failed, breaker=state.breaker.failed(now, failure.retry_after_s))

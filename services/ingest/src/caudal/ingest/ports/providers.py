@@ -69,6 +69,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """Whether asking again may help; if not, somebody has to change the configuration first."""
     retry_after_s: float | None = None
     """How long the provider wants to be left alone, if it says so."""
+    concerns_all: bool = False
+    """Whether whoever is asked for next hears the same: the credentials that all points share are refused."""
     raw: str = ""
 
 

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from caudal.common.domain.payloads.paths import first_finder
 from caudal.common.domain.providers import Authentication
 from caudal.common.ports import Clock
@@ -91,7 +93,12 @@ class Exchange:
         return await self._judged(sent, self._bearer(token), judge)
 
     async def _judged(self, sent: Sent, headers: Mapping[str, str], judge: Judge) -> tuple[Any, str]:
-        answer, raw = await self._http.json(replace(sent, headers=headers))
+        try:
+            answer, raw = await self._http.json(replace(sent, headers=headers))
+        except Failure as failure:
+            if failure.status == 401 and not self._authentication.is_of_point():
+                failure.outcome = msgspec.structs.replace(failure.outcome, concerns_all=True)
+            raise
         judge(answer, raw)
         return answer, raw
 
