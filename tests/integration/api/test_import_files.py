@@ -60,6 +60,11 @@ class TestFiles:
         report = await imported(api.admin, "code,device,name\na,m-a,A\nb,m-")
         assert (report["created"], report["refused"], report["steps"][-1]["row"]) == (1, 1, 3)
 
+    async def test_spreadsheet_itself_is_refused_with_a_word_on_what_to_do(self, api: ApiHouse) -> None:
+        answer = await api.admin.post("/api/import/upload", files={"file": ("old.xlsx", b"PK\x03\x04\x14\x00\x06")})
+        assert (answer.status_code, answer.json()["error"]["fields"][0]["field"]) == (422, "file")
+        assert "save the sheet as CSV" in answer.text
+
     async def test_same_key_imports_once(self, acme: ApiHouse) -> None:
         await upload(acme.admin, POINTS)
         admin = acme.admin
