@@ -80,6 +80,12 @@ def test_a_total_beyond_999_999_cubic_meters_is_out_of_range() -> None:
     assert one(1_000_000, TOTAL).flags == [Flag.OUT_OF_RANGE]
 
 
+def test_a_difference_is_in_range_however_much_was_counted_before_it() -> None:
+    total = Variable(code="total", type=VariableType.TOTALIZER, shift=999_999, counter=Counter(kind=CounterKind.DELTA))
+    value = folded({"total": 5}, {"total": 7}, variables=(total,))[1]["total"]
+    assert (value.value, value.flags) == (1_000_011, [])
+
+
 def test_limits_of_the_variable_take_the_place_of_the_defaults() -> None:
     own = Variable(code="flow", type=VariableType.FLOW, limits=Limits(min=-5, max=5, alert_below=-1))
     assert one(0, own).flags == []

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from caudal.common.bus.messages import ProcessedValue
-from caudal.common.domain.catalog import VariableType
+from caudal.common.domain.catalog import CounterKind, VariableType
 from caudal.common.domain.readings import Flag
 from caudal.processor.domain.consistency import (
     FlowSeen,
@@ -145,10 +145,12 @@ def _rate(before: CounterState | None, result: Advance, at: datetime) -> float |
 
 
 def _device_total_flags(variable: VariablePlan, measured: int | float) -> list[Flag]:
-    """The limits of a total are those of the device's own counter: the continuous total outgrows any register."""
+    """The limits of a total are those of what the device says: the continuous total outgrows any register."""
     counter = variable.counter
     assert counter is not None
-    return _limit_flags(variable, counter.constants.volume_m3(measured) + counter.start_m3)
+    # A difference does not begin where the total does.
+    begins_m3 = counter.start_m3 if counter.kind is CounterKind.TOTAL else 0.0
+    return _limit_flags(variable, counter.constants.volume_m3(measured) + begins_m3)
 
 
 def _limit_flags(variable: VariablePlan, value: float) -> list[Flag]:
