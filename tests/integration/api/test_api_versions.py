@@ -213,6 +213,8 @@ class TestTimeZone:
         assert await self.zones(measured) == [(None, "UTC"), (ago(5), "America/Santiago")]
         found = (await measured.reader.get(f"{BASE}/?time_zone=UTC")).json()
         assert [each["valid_from"] for each in found["items"]] == [None]
+        found = (await measured.reader.get(f"{BASE}/?valid_from_from={ago(6)}&search=santiago")).json()
+        assert [each["valid_from"] for each in found["items"]] == [ago(5)]
         point = await SqlCatalog(measured.engine).point("well-1")
         assert point is not None
         assert zones_of(point) == Zones(("UTC", "America/Santiago"), (NOW - DAY * 5,))
