@@ -253,3 +253,20 @@ async def test_time_passes_between_looks_back(house: LongHouse) -> None:
     house.clock.at += timedelta(days=1)
     await house.round()
     assert (await house.record.points())["well-1"].looked_back_at == house.clock.at
+
+
+@pytest.mark.parametrize("has_pause", [False, True])
+async def test_what_one_provider_gave_is_not_looked_through_at_the_next(house: LongHouse, has_pause: bool) -> None:
+    instants = hourly(house, NOW - 12 * HOUR, 12)
+    await house.round()
+    if has_pause:
+        house.fleet._points, house.fleet.others = [], ["well-1"]
+        await house.round()
+    for at in [*instants, NOW + 6 * HOUR]:
+        house.other.measure("well-1", "q", at, 1.01)
+    house.fleet._points, house.fleet.others = [sourced_point("well-1", "other", KEYS)], []
+    for _ in range(3):
+        house.clock.at += DAY
+        await house.round()
+    overlap = dict.fromkeys([NOW - 2 * HOUR, NOW - HOUR], 2)
+    assert house.handed_on() == dict.fromkeys(instants, 1) | overlap | {NOW + 6 * HOUR: 1}

@@ -43,6 +43,7 @@ points = sa.Table(
     sa.Column("error_at", UtcDateTime),
     sa.Column("is_behind", sa.Boolean, nullable=False),
     sa.Column("looked_back_at", UtcDateTime),
+    sa.Column("moved_at", UtcDateTime),
 )
 providers = sa.Table(
     "ingest_providers",

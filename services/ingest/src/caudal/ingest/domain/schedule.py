@@ -58,6 +58,8 @@ class PointState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there was more to fetch than one round does."""
     looked_back_at: datetime | None = None
     """When it was last asked for what came late."""
+    moved_at: datetime | None = None
+    """Since when its provider is another one, as far as is known; None: it has always been this."""
 
 
 def is_due(point: str, sampling: timedelta, state: PointState | None, now: datetime) -> bool:
@@ -86,11 +88,16 @@ def back_off(point: str, failures: int) -> timedelta:
     return longest * (1 - _share(point) / 4)
 
 
-def looks_back(point: str, state: PointState, now: datetime, reach: Reach) -> bool:
-    """Whether a point is to be asked this time for what came late at its provider."""
-    if not reach.look_back or state.looked_back_at is None or state.looked_back_at > now:
-        return bool(reach.look_back)
-    return now >= next_slot(point, LOOKS_BACK_EVERY, state.looked_back_at)
+def looks_back_from(point: str, state: PointState, now: datetime, reach: Reach) -> datetime | None:
+    """From when on a point is to be asked this time for what came late at its provider; None: it is not its turn.
+
+    What another provider gave is left as it is: this one may have rounded it.
+    """
+    last = state.looked_back_at
+    is_soon = last is not None and last <= now < next_slot(point, LOOKS_BACK_EVERY, last)
+    if not reach.look_back or is_soon:
+        return None
+    return max(now - reach.look_back, state.moved_at or EPOCH)
 
 
 def stretches(
@@ -99,7 +106,7 @@ def stretches(
     now: datetime,
     reach: Reach,
     *,
-    looking_back: bool = False,
+    back_to: datetime | None = None,
     wanted_from: datetime | None = None,
 ) -> list[Stretch]:
     """From which instants on a point's variables are to be asked for, earliest first.
@@ -112,10 +119,10 @@ def stretches(
         cursors: Variable code to the instant until which it is complete.
         now: Cursors beyond it are taken back to it.
         reach: How far before their cursors they are asked for, and those that have none.
-        looking_back: Whether what came late is asked for, too.
+        back_to: From when on what came late is asked for, too.
         wanted_from: Nothing that was measured before is asked for.
     """
-    least = now - reach.look_back if looking_back else now
+    least = back_to or now
     starts = {
         code: min(cursors[code] - reach.overlap, now - reach.overlap, least) if code in cursors else now - reach.first
         for code in variables

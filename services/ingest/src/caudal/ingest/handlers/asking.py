@@ -11,7 +11,7 @@ import structlog
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import CaudalError
 from caudal.common.ports import Clock
-from caudal.ingest.domain.schedule import Complete, PointState, Reach, looks_back, older, stretches
+from caudal.ingest.domain.schedule import Complete, PointState, Reach, looks_back_from, older, stretches
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.polled import Handed, Refused, arrivals_of, refused_of
 from caudal.ingest.ports import Answered, Failed, Marks, NoData, Outcome, PollingRecord, ProviderClient, Question
@@ -93,10 +93,12 @@ class Asker:
         begun = self._clock.now()
         handed = Handed(await self._record.handed(point.code), self._remembered_since(point, complete, begun))
         progress = _Progress(point, state, complete, handed)
-        is_looking_back = looks_back(point.code, state, begun, self._reach)
+        if state.asked_at is None and complete.until:
+            state = msgspec.structs.replace(state, moved_at=begun)
+        back_to = looks_back_from(point.code, state, begun, self._reach)
         try:
             async with asyncio.timeout(POINT_S):
-                failure = await self._fetch(client, progress, is_looking_back)
+                failure = await self._fetch(client, progress, back_to)
         except TimeoutError:
             progress.is_behind = progress.pages > 0
             slow = Failed(reason=f"gives no answer within {POINT_S:.0f} s", is_transient=True)
@@ -107,7 +109,7 @@ class Asker:
             # Without the message and the trace: either may quote an address with a secret in it.
             _log.error("client failed", point=point.code, provider=point.provider, error=type(error).__name__)
             failure = Failed(reason=f"our client failed: {type(error).__name__}", is_transient=False)
-        if is_looking_back and progress.is_recent:
+        if back_to is not None and progress.is_recent:
             state = msgspec.structs.replace(state, looked_back_at=begun)
         return Asked(_state_after(state, progress, failure, begun, self._clock.now()), failure, progress.readings)
 
@@ -117,20 +119,22 @@ class Asker:
         reach = max(self._reach.first, self._reach.overlap, self._reach.look_back) + REMEMBERED_BEYOND
         return {code: min(complete.until.get(code, now), now) - reach for code in point.source.keys}
 
-    async def _fetch(self, client: ProviderClient, progress: _Progress, is_looking_back: bool) -> Failed | None:
+    async def _fetch(self, client: ProviderClient, progress: _Progress, back_to: datetime | None) -> Failed | None:
         """Fetch what is new, then what is wanted of the past; the failure that ended it before the end."""
-        failure = await self._fetch_recent(client, progress, is_looking_back)
+        failure = await self._fetch_recent(client, progress, back_to)
         progress.is_recent = failure is None and not progress.is_behind
         return await self._fetch_older(client, progress) if progress.is_recent else failure
 
-    async def _fetch_recent(self, client: ProviderClient, progress: _Progress, is_looking_back: bool) -> Failed | None:
+    async def _fetch_recent(
+        self, client: ProviderClient, progress: _Progress, back_to: datetime | None
+    ) -> Failed | None:
         now, source = self._clock.now(), progress.source
         ahead = stretches(
             source.keys,
             progress.until,
             now,
             self._reach,
-            looking_back=is_looking_back,
+            back_to=back_to,
             wanted_from=source.history_from,
         )
         for start, keys in ahead:
