@@ -255,6 +255,21 @@ class TestApiKeys:
             for answer in (await costa.get(path), await costa.patch(path, json={"label": "x"})):
                 assert answer.status_code == 404
 
+    async def test_a_key_makes_none_that_outlives_it_and_does_not_prolong_itself(self, api: ApiHouse) -> None:
+        ends_at, later = "2026-03-02T11:00:00Z", "2026-03-02T11:00:01Z"
+        maker = await self.make(api.admin, permissions=["keys:write", "keys:read"], expires_at=ends_at)
+        program = api.with_key(maker["key"])
+        body = {"label": "made by a key", "permissions": ["keys:read"]}
+        for longer in ({}, {"expires_at": None}, {"expires_at": later}):
+            answer = await program.post("/api/api-keys/", json=body | longer)
+            assert (answer.status_code, "no longer than" in answer.text) == (403, True)
+        assert (await program.post("/api/api-keys/", json=body | {"expires_at": ends_at})).status_code == 201
+        for longer in (None, later):
+            answer = await program.patch(f"/api/api-keys/{maker['id']}", json={"expires_at": longer})
+            assert answer.status_code == 403
+        endless = api.with_key((await self.make(api.admin, permissions=["keys:write", "keys:read"]))["key"])
+        assert (await endless.post("/api/api-keys/", json=body)).status_code == 201
+
     async def test_secret_is_kept_nowhere_and_repetitions_do_not_tell_it(self, api: ApiHouse) -> None:
         headers = {"Idempotency-Key": "once"}
         answers = [await api.admin.post("/api/api-keys/", json=self.BODY, headers=headers) for _ in range(2)]

@@ -151,6 +151,8 @@ class Caller:
     """Whether what belongs to users is found only where it is the caller's own."""
     agreed: Permission | None = None
     """What the role does not give and was agreed at some points: these alone are found."""
+    until: datetime | None = None
+    """When the key ends that is asking; None: it does not, or a user is asking."""
     origin: Origin = NOWHERE
 
     @property
@@ -225,4 +227,5 @@ class ApiKey:
             role="api_key",
             client=self.client,
             permissions=effective(self.permissions, self.client),
+            until=self.expires_at,
         )

@@ -171,6 +171,8 @@ def _check_maker(caller: Caller, key: ApiKey) -> None:
         raise Forbidden("keys that hand readings in are made by staff")
     if not caller.may_grant(key.permissions, key.client):
         raise Forbidden("a key may do no more than who makes it, and for no other client")
+    if caller.until is not None and (key.expires_at is None or key.expires_at > caller.until):
+        raise Forbidden(f"a key lasts no longer than the one that makes it: until {caller.until.isoformat()}")
 
 
 def _lasts_longer(before: ApiKey, after: ApiKey) -> bool:
