@@ -88,3 +88,12 @@ def test_rejects_that_cannot_be_written_are_an_error_and_not_lost(tmp_path: Path
     (tmp_path / "window.csv.rejects.csv").mkdir()
     with pytest.raises(InvalidInput, match="path"):
         RejectsFile(tmp_path / "window.csv")
+
+
+async def test_column_that_was_named_by_hand_is_read_cell_by_cell_whatever_it_holds(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, f"ts|device|q|total\n{TS}|D1|12,5|1.5\n2026-03-02T11:00:00Z|D1|13,5|2.5\n", WELL)
+    with pytest.raises(InvalidInput, match="'q'"):
+        await shelf.load()
+    report = await shelf.load(columns={"q": "flow"})
+    assert (report.rows, report.with_problems) == (2, 2)
+    assert [each["value"] for each in shelf.rejects] == ["12,5", "13,5"]

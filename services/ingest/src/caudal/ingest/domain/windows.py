@@ -174,7 +174,8 @@ class Plan:
         }
         columns = understand(headers, wishes, numeric | otherwise.keys())
         for index, separators in otherwise.items():
-            if columns[index].role is Role.VARIABLE:
+            # A column that was named by hand is never left out: each cell of it that is no number is told.
+            if columns[index].role is Role.VARIABLE and columns[index].header not in options.columns:
                 raise self._other_than_the_table(columns[index].header, separators)
         return columns
 
