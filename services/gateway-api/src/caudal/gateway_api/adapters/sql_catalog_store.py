@@ -62,6 +62,10 @@ class SqlCatalogStore:
         point = await SqlCatalog(self._engine).point(code)
         return point if point is not None and scope.sees(point.client) else None
 
+    async def is_measured(self, point: str) -> bool:
+        query = sa.select(ledger_readings.c.point).where(ledger_readings.c.point == point).limit(1)
+        return await ask_one(self._engine, query) is not None
+
     async def readings_between(self, point: str, start: datetime | None, end: datetime | None) -> int:
         view = ledger_readings.c
         wanted = [view.point == point]

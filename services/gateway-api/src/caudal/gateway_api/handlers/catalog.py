@@ -267,7 +267,7 @@ async def begin_of(desk: CatalogDesk, point: str, since: Since | None) -> dateti
     """
     now = desk.clock.now()
     if since is None:
-        return now if await desk.store.readings_between(point, None, None) else None
+        return now if await desk.store.is_measured(point) else None
     if since.at is not None and since.at > now:
         raise InvalidInput("valid_from", "must not lie in the future")
     return since.at

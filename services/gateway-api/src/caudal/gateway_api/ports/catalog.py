@@ -141,6 +141,10 @@ class CatalogStore(Protocol):
         """The point of this code, with its variables and its earlier versions."""
         ...
 
+    async def is_measured(self, point: str) -> bool:
+        """Whether the ledger has a reading of this point."""
+        ...
+
     async def readings_between(self, point: str, start: datetime | None, end: datetime | None) -> int:
         """How many instants of a point have values, from `start` (None: ever) on and before `end` (None: till now)."""
         ...
