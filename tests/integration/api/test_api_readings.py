@@ -327,3 +327,19 @@ class TestProcess:
 
     async def test_unknown_order_is_not_found(self, api: ApiHouse) -> None:
         assert (await api.reader.get("/api/telemetry/process/unknown")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["raw/?points=well-1", "rejected/?form=2026-01-01T00:00:00Z", "data/?point=well-1&var=x"]
+)
+async def test_question_that_is_misspelt_is_refused(api: ApiHouse, path: str) -> None:
+    await api.add_point()
+    answer = await api.admin.get(f"/api/telemetry/{path}")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["fields"][0]["reason"] == "there is no such field"
+
+
+@pytest.mark.parametrize("name", ["raw", "rejected"])
+async def test_question_that_is_asked_twice_is_refused(api: ApiHouse, name: str) -> None:
+    answer = await api.admin.get(f"/api/telemetry/{name}/", params=[("device", "a"), ("device", "b")])
+    assert answer.json()["error"]["fields"] == [{"field": "device", "reason": "is given more than once"}]

@@ -75,6 +75,19 @@ def asked_for(shape: ListShape) -> Callable[..., Awaitable[Asked]]:
     return read
 
 
+async def named_only(request: Request) -> None:
+    """Nothing, if each parameter in the URL is one of the route's; for lists that write their parameters one by one.
+
+    Raises:
+        InvalidInput: one isn't: a misspelt filter would be left out in silence.
+    """
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidInput(name[:80], "there is no such field")
+    _refuse_repeated(request)
+
+
 def _refuse_repeated(request: Request) -> None:
     """Nothing, if every parameter is there once: of two, one would be left out in silence."""
     counts = Counter(name for name, _ in request.query_params.multi_items())

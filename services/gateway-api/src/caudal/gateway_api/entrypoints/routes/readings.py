@@ -29,7 +29,7 @@ from caudal.gateway_api.entrypoints.access import (
 )
 from caudal.gateway_api.entrypoints.answers import answer, room
 from caudal.gateway_api.entrypoints.door import TheDoor
-from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed
+from caudal.gateway_api.entrypoints.lists import AS_FILE, Asked, asked_for, listed, named_only
 from caudal.gateway_api.entrypoints.once import Creating
 from caudal.gateway_api.entrypoints.schemas.common import Id, Instant, Listed, Stretch, Text
 from caudal.gateway_api.entrypoints.schemas.telemetry import OrderAnswer, ProcessBody
@@ -45,7 +45,7 @@ To = Annotated[Instant | None, Query(alias="to", description="Excluded.")]
 EntryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_:.-]{1,128}$")]
 
 
-@readings.get("/api/telemetry/raw/", response_model=Stretch[RawEntry])
+@readings.get("/api/telemetry/raw/", response_model=Stretch[RawEntry], dependencies=[Depends(named_only)])
 async def list_raw(
     door: TheDoor,
     caller: ReadingFinder,
@@ -80,7 +80,7 @@ async def list_raw(
     return answer(Stretch(found[:limit], ends_at))
 
 
-@readings.get("/api/telemetry/rejected/", response_model=Stretch[RejectedEntry])
+@readings.get("/api/telemetry/rejected/", response_model=Stretch[RejectedEntry], dependencies=[Depends(named_only)])
 async def list_rejected(
     door: TheDoor,
     caller: ReadingFinder,

@@ -41,7 +41,7 @@ Format = Literal["json", "csv", "parquet"]
 class SeriesQuery(BaseModel):
     """What `/api/telemetry/data/` is asked."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
     point: Id
     """Code of the point."""
