@@ -78,7 +78,7 @@ class MemoryFleet:
     """Who is to be asked for what; the vault is empty."""
 
     def __init__(self, providers: Sequence[Provider], points: Sequence[Point]) -> None:
-        self._providers, self._points = providers, points
+        self.providers_now, self.points = providers, points
         self.marks: dict[str, int] = {}
         self.others: list[str] = []
         """Points that have no source."""
@@ -87,15 +87,15 @@ class MemoryFleet:
 
     async def providers(self) -> Sequence[Provider]:
         """As `Fleet`."""
-        return self._providers
+        return self.providers_now
 
     async def sourced(self) -> Sequence[Point]:
         """As `Fleet`."""
-        return self._points
+        return self.points
 
     async def codes(self) -> Sequence[str]:
         """As `Fleet`."""
-        return [*self.others, *(point.code for point in self._points)]
+        return [*self.others, *(point.code for point in self.points)]
 
     async def vault(self) -> Vault:
         """As `Secrets`."""

@@ -45,9 +45,9 @@ class LongHouse(House):
 
     def want(self, since: datetime | None) -> None:
         """Have the point's history wanted from an instant on."""
-        (point,) = self.fleet._points
+        (point,) = self.fleet.points
         assert point.source is not None
-        self.fleet._points = [replace(point, source=replace(point.source, history_from=since))]
+        self.fleet.points = [replace(point, source=replace(point.source, history_from=since))]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -151,14 +151,14 @@ async def test_a_history_that_is_wanted_comes_behind_what_is_new_and_once(house:
 
 async def test_a_variable_that_is_added_later_gets_the_same_history(house: LongHouse) -> None:
     flows, totals = hourly(house, NOW - 10 * DAY, 240), hourly(house, NOW - 10 * DAY, 240, "v")
-    (point,) = house.fleet._points
+    (point,) = house.fleet.points
     assert point.source is not None
     house.want(NOW - 10 * DAY)
-    both = house.fleet._points
-    house.fleet._points = [replace(both[0], source=replace(both[0].source, keys={"flow": "q"}))]
+    both = house.fleet.points
+    house.fleet.points = [replace(both[0], source=replace(both[0].source, keys={"flow": "q"}))]
     await house.rounds(2)
     assert house.handed_on() == dict.fromkeys(flows, 1)
-    house.fleet._points = both
+    house.fleet.points = both
     await house.rounds(2)
     assert house.handed_on() == dict.fromkeys(flows, 1)
     assert house.handed_on(variable="total") == dict.fromkeys(totals, 1)
@@ -218,13 +218,13 @@ async def test_a_broker_that_goes_away_in_the_middle_of_a_past_costs_a_piece_at_
 async def test_a_point_whose_source_is_away_for_a_while_goes_on_from_where_it_was(house: LongHouse) -> None:
     first = hourly(house, NOW - 2 * HOUR, 1)
     await house.round()
-    point: Point = house.fleet._points[0]
-    house.fleet._points, house.fleet.others = [], ["well-1"]
+    point: Point = house.fleet.points[0]
+    house.fleet.points, house.fleet.others = [], ["well-1"]
     await house.round()
     assert await house.record.points() == {}
     missed = hourly(house, NOW, 72)
     house.clock.at = NOW + 3 * DAY
-    house.fleet._points, house.fleet.others = [replace(point, provider="acme")], []
+    house.fleet.points, house.fleet.others = [replace(point, provider="acme")], []
     await house.round()
     assert house.handed_on() == dict.fromkeys(first | missed, 1)
 
@@ -260,11 +260,11 @@ async def test_what_one_provider_gave_is_not_looked_through_at_the_next(house: L
     instants = hourly(house, NOW - 12 * HOUR, 12)
     await house.round()
     if has_pause:
-        house.fleet._points, house.fleet.others = [], ["well-1"]
+        house.fleet.points, house.fleet.others = [], ["well-1"]
         await house.round()
     for at in [*instants, NOW + 6 * HOUR]:
         house.other.measure("well-1", "q", at, 1.01)
-    house.fleet._points, house.fleet.others = [sourced_point("well-1", "other", KEYS)], []
+    house.fleet.points, house.fleet.others = [sourced_point("well-1", "other", KEYS)], []
     for _ in range(3):
         house.clock.at += DAY
         await house.round()

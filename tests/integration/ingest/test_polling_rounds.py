@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import RawReadings
-from caudal.common.domain.catalog import Point, Provider
+from caudal.common.domain.catalog import Point, PointStatus, Provider
 from caudal.common.domain.errors import Transient
 from caudal.common.domain.payloads.refusals import Refusal
 from caudal.common.domain.readings import Inlet
@@ -288,6 +289,20 @@ async def test_who_is_not_to_be_asked_is_not(engine: AsyncEngine, change: dict[s
     assert (await house.round()).points == 0
 
 
+async def test_a_point_that_is_inactive_is_not_asked_for_and_what_it_missed_is_filled_in_later(house: House) -> None:
+    (point,) = await house.fleet.sourced()
+    house.acme.measure("well-1", "q", NOW, 12.5)
+    await house.round()
+    house.acme.measure("well-1", "q", NOW + HOUR, 13.0)
+    house.clock.at += 3 * HOUR
+    house.fleet.points = [replace(point, status=PointStatus.INACTIVE)]
+    house.polling.order("acme")
+    assert (await house.round()).points == 0
+    house.fleet.points = [replace(point, status=PointStatus.MAINTENANCE)]
+    assert (await house.round()).points == 1
+    assert house.handed_on() == {NOW: 1, NOW + HOUR: 1}
+
+
 async def test_an_ordered_provider_is_asked_for_all_its_points_whatever_the_clock_says(engine: AsyncEngine) -> None:
     points = [sourced_point("well-1", "acme", KEYS), sourced_point("well-2", "other", KEYS)]
     house = House(engine, [asked_provider("acme"), asked_provider("other")], points)
@@ -339,7 +354,7 @@ async def test_a_dead_replicas_round_is_taken_over_in_the_end(house: House) -> N
 async def test_what_is_remembered_of_a_point_goes_with_it(house: House) -> None:
     house.acme.measure("well-1", "q", NOW, 1)
     await house.round()
-    house.fleet._points = []
+    house.fleet.points = []
     await house.round()
     assert await house.record.points() == {}
     assert await house.record.cursors() == {}

@@ -101,7 +101,7 @@ async def test_who_is_switched_off_in_the_middle_of_a_turn_is_asked_no_further(
     house.polling = house.started()
     round_ = asyncio.create_task(house.polling.round(MINUTE))
     await until(house.fleet, 1)
-    house.fleet._providers = [] if change is None else [replace(asked_provider("acme"), **change)]
+    house.fleet.providers_now = [] if change is None else [replace(asked_provider("acme"), **change)]
     house.clock.at += 5 * MINUTE
     await until(house.fleet, 2)
     slow.may_answer.set()
@@ -116,7 +116,7 @@ async def test_a_turn_goes_on_with_the_secrets_and_the_points_as_they_are_now(en
     house.polling = house.started()
     round_ = asyncio.create_task(house.polling.round(MINUTE))
     await until(house.fleet, 1)
-    house.fleet._points = [*points[:6], replace(points[6], provider="other")]
+    house.fleet.points = [*points[:6], replace(points[6], provider="other")]
     house.fleet.marks["acme"] = 7
     house.clock.at += MINUTE
     await until(house.fleet, 2)
@@ -182,7 +182,7 @@ async def test_a_point_whose_entry_was_mended_need_not_wait(house: House) -> Non
     house.fleet.marks["acme"] = 1
     await house.polling.round(timedelta())
     assert (len(house.acme.questions), len(house.other.questions)) == (1, 0)
-    house.fleet._points = [replace(house.fleet._points[1], source=house.fleet._points[0].source)]
+    house.fleet.points = [replace(house.fleet.points[1], source=house.fleet.points[0].source)]
     await house.polling.round(timedelta())
     assert len(house.other.questions) == 1
 
@@ -194,7 +194,7 @@ async def test_a_provider_that_was_mended_or_ordered_is_tried_although_it_was_to
     house.polling.order("acme")
     await house.round()
     assert len(house.acme.questions) == 1
-    house.fleet._providers = [replace(asked_provider("acme"), name="Acme"), asked_provider("other")]
+    house.fleet.providers_now = [replace(asked_provider("acme"), name="Acme"), asked_provider("other")]
     await house.round()
     assert len(house.acme.questions) == 2
     await house.round()
@@ -208,7 +208,7 @@ async def test_what_one_provider_did_with_a_point_does_not_keep_the_next_from_be
     for _ in range(6):
         house.clock.at += HOUR
         await house.round()
-    house.fleet._points = [sourced_point("well-1", "other", KEYS)]
+    house.fleet.points = [sourced_point("well-1", "other", KEYS)]
     house.other.measure("well-1", "q", NOW + HOUR, 2)
     house.other.questions.clear()
     await house.polling.round(timedelta())

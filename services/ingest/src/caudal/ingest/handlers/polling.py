@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from caudal.common.domain.catalog import Point
+from caudal.common.domain.catalog import Point, PointStatus
 from caudal.common.domain.errors import Permanent, Transient
 from caudal.common.ports import Clock
 from caudal.ingest.domain.schedule import Complete, PointState
@@ -170,7 +170,7 @@ class Polling:
         """A turn for each provider that has points to be asked for, and has none at the moment; the others catch up."""
         now = self._clock.now()
         providers = {each.code: each for each in await self._fleet.providers() if is_asked(each)}
-        points = await self._fleet.sourced()
+        points = [point for point in await self._fleet.sourced() if point.status is not PointStatus.INACTIVE]
         asked = [point.code for point in points]
         await self._record.tidy(asked, await self._fleet.codes())
         self._asker.refused.forget_others(asked)
