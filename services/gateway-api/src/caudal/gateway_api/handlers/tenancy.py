@@ -47,7 +47,8 @@ async def account_rule(edit: RecordsEdit, caller: Caller, before: Account | None
         if account is not None:
             await _check_grant(edit, caller, account)
     if _is_admin(before) and not _is_admin(after) and not await edit.other_admins(before.id if before else ""):
-        raise Conflict("this is the last administrator: make another one first", "role")
+        field = "active" if after is not None and after.role == ADMIN else "role"
+        raise Conflict("this is the last administrator: make another one first", field)
     if before is None or after is None:
         return
     if (before.role, before.client) != (after.role, after.client):
