@@ -15,7 +15,8 @@ from caudal.common.domain.payloads.times import EARLIEST
 from caudal.common.domain.provider_feeds import feed_settings
 from caudal.common.domain.providers import provider_settings
 from caudal.gateway_api.domain.merging import refuse_unprintable
-from caudal.gateway_api.domain.variable_rules import MAX_TEXT, check_text, checked_variable
+from caudal.gateway_api.domain.texts import MAX_TEXT, check_text
+from caudal.gateway_api.domain.variable_rules import checked_variable
 
 MAX_VARIABLES = 200
 """Of one point."""

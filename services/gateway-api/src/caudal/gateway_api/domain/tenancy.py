@@ -12,9 +12,7 @@ from caudal.common.domain.errors import InvalidInput
 from caudal.common.domain.ids import checked_id
 from caudal.gateway_api.domain.merging import refuse_unprintable
 from caudal.gateway_api.domain.permissions import Permission
-
-MAX_TEXT = 200
-"""Characters of a name."""
+from caudal.gateway_api.domain.texts import check_text
 
 _email = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*\Z")
 
@@ -154,7 +152,7 @@ def checked_client(client: Client) -> Client:
         InvalidInput: it may not; the error names the field.
     """
     checked_id(client.code, "code")
-    _check_text(client.name, "name")
+    check_text(client.name, "name")
     return client
 
 
@@ -169,7 +167,7 @@ def checked_account(account: Account) -> Account:
     if len(account.email) > 254 or not _email.match(account.email) or not account.email.isprintable():
         raise InvalidInput("email", "is not an address such as ana@example.com")
     refuse_unprintable(account.email, "email")
-    _check_text(account.name, "name")
+    check_text(account.name, "name")
     return account
 
 
@@ -194,12 +192,6 @@ def checked_preference(preference: Preference) -> Preference:
     if preference.quiet_from is not None and preference.quiet_from == preference.quiet_to:
         raise InvalidInput("quiet_to", "is when the quiet hours begin")
     return preference
-
-
-def _check_text(text: str, field: str) -> None:
-    refuse_unprintable(text, field)
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(field, f"has {len(text)} characters; at most {MAX_TEXT}")
 
 
 def _check_once(words: tuple[StrEnum, ...], field: str) -> None:

@@ -12,13 +12,12 @@ from caudal.common.domain.ids import checked_id
 from caudal.gateway_api.domain.errors import Conflict
 from caudal.gateway_api.domain.intervals import within_bounds
 from caudal.gateway_api.domain.merging import refuse_unprintable
+from caudal.gateway_api.domain.texts import check_text
 
 MAX_SWAPS = 1000
 """Of one counter."""
 MAX_SENTINELS = 100
 """Of one variable."""
-MAX_TEXT = 200
-"""Characters of a name."""
 MAX_DEPTH_M = 10_000.0
 """Of a probe."""
 MOST = 1e12
@@ -164,9 +163,3 @@ def counts(variable: Variable) -> bool:
 def has_swap(variable: Variable, at: datetime) -> bool:
     """Whether a swap of its meter at `at` is declared."""
     return variable.counter is not None and any(swap.at == at for swap in variable.counter.swaps)
-
-
-def check_text(text: str, field: str) -> None:
-    """Nothing, if a name is no longer than a name may be; raises InvalidInput, which names the field."""
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(field, f"has {len(text)} characters; at most {MAX_TEXT}")
