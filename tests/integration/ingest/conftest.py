@@ -1,12 +1,18 @@
-"""Ingest as a process of its own, on a broker of its own, with a catalog in SQLite."""
+"""Ingest as a process of its own, on a broker of its own, with a catalog in SQLite; and databases with its tables."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from buses import running
+from caudal.common.adapters.sql import migrate, open_engine
+from caudal.common.settings import SqlSettings
+from caudal.ingest.main import VERSION_TABLE
 from ears import Ears, ingest_settings
 from servers.mosquitto import Mosquitto
+from servers.postgres import Postgres
 from servers.service import Service
 
 
@@ -31,3 +37,16 @@ async def ears(broker: Mosquitto) -> AsyncIterator[Ears]:
     heard = Ears(broker.port)
     async with running(heard.bus):
         yield heard
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """A database with ingest's tables; each of both kinds."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/caudal.db"
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.database()
+    engine = open_engine(SqlSettings(database_url=url))
+    await migrate(engine, "caudal.ingest", VERSION_TABLE)
+    yield engine
+    await engine.dispose()

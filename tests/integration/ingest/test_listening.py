@@ -5,18 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from buses import until
-from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.domain.catalog import Point, Provider, ProviderType
 from caudal.common.domain.errors import InvalidInput, Permanent
-from caudal.common.domain.payloads.refusals import Refusal
-from caudal.common.domain.readings import Inlet
-from caudal.common.settings import SqlSettings
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_catalog import MemoryCatalog
@@ -29,21 +24,12 @@ from caudal.ingest.handlers.key_uses import KeyUses
 from caudal.ingest.handlers.listening import LEASE_S, Listening
 from caudal.ingest.handlers.presence import Presence
 from caudal.ingest.handlers.receiving import Receiving, StreamedReading
-from caudal.ingest.main import VERSION_TABLE
 from fakes.providers import MemoryFleet
-from servers.postgres import Postgres
+from integration.ingest.polling_house import NoTally
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 FEED = Provider(code="feed", type=ProviderType.WEBSOCKET, connection={"url": "wss://stream.example.com"})
 STREAMER = Provider(code="streamer", type=ProviderType.GRPC)
-
-
-class NoTally:
-    def accepted(self, inlet: Inlet, readings: int) -> None: ...
-
-    def rejected(self, inlet: Inlet, kind: Refusal) -> None: ...
-
-    def dropped(self, reason: str) -> None: ...
 
 
 class Silent:
@@ -91,16 +77,9 @@ class House:
         return listening, feeds, presence
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/caudal.db"
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        url = server.database()
-    engine = open_engine(SqlSettings(database_url=url))
-    await migrate(engine, "caudal.ingest", VERSION_TABLE)
-    yield House(engine)
-    await engine.dispose()
+@pytest.fixture
+def house(engine: AsyncEngine) -> House:
+    return House(engine)
 
 
 @asynccontextmanager

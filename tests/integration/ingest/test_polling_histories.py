@@ -1,29 +1,23 @@
 """What rounds remember: nothing is handed on twice whoever asks, what comes late is found, a past can be wanted."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from caudal.common.adapters.sql import migrate, open_engine
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import Rejected
 from caudal.common.domain.catalog import Point
 from caudal.common.domain.errors import Transient
-from caudal.common.settings import SqlSettings
 from caudal.ingest.domain.schedule import Reach
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.asking import Asker
 from caudal.ingest.handlers.polling import Polling
-from caudal.ingest.main import VERSION_TABLE
 from caudal.ingest.ports import Answered, Failed, Outcome, Question, UnreadableRow
 from fakes.providers import MemoryClients, asked_provider, sourced_point
-from integration.ingest.test_polling_rounds import DAY, HOUR, KEYS, MINUTE, NOW, House, NoTally
-from servers.postgres import Postgres
+from integration.ingest.polling_house import DAY, HOUR, KEYS, MINUTE, NOW, House, NoTally
 
 
 class LongHouse(House):
@@ -48,18 +42,6 @@ class LongHouse(House):
         (point,) = self.fleet.points
         assert point.source is not None
         self.fleet.points = [replace(point, source=replace(point.source, history_from=since))]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/caudal.db"
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        url = server.database()
-    engine = open_engine(SqlSettings(database_url=url))
-    await migrate(engine, "caudal.ingest", VERSION_TABLE)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from caudal.ingest.handlers.polling import TURN_S
 from caudal.ingest.main import VERSION_TABLE
 from caudal.ingest.ports import Failed, Outcome, Question
 from fakes.providers import MemoryFleet, MemoryProvider, asked_provider, away, sourced_point
-from integration.ingest.test_polling_rounds import DAY, HOUR, KEYS, MINUTE, NOW, House
+from integration.ingest.polling_house import DAY, HOUR, KEYS, MINUTE, NOW, House
 
 PATIENCE_S = 60.0
 

@@ -11,8 +11,6 @@ from aiohttp import web
 from caudal.common.bus.codec import decode
 from caudal.common.bus.messages import Command, Result
 from caudal.common.domain.catalog import Provider, ProviderType
-from caudal.common.domain.payloads.refusals import Refusal
-from caudal.common.domain.readings import Inlet
 from caudal.common.testing.fake_clock import FakeClock
 from caudal.common.testing.memory_bus import MemoryBus
 from caudal.common.testing.memory_catalog import MemoryCatalog
@@ -21,18 +19,11 @@ from caudal.ingest.handlers import trying
 from caudal.ingest.handlers.accepting import Accepting
 from caudal.ingest.handlers.trying import Trying
 from fakes.providers import EmptyVault, MemoryClients, MemoryFleet
+from integration.ingest.polling_house import NoTally
 from providers.websocket import MAPPING, WebsocketProvider, said
 from servers.process import free_port
 
 SECRET = "the-token-of-the-contract"
-
-
-class NoTally:
-    def accepted(self, inlet: Inlet, readings: int) -> None: ...
-
-    def rejected(self, inlet: Inlet, kind: Refusal) -> None: ...
-
-    def dropped(self, reason: str) -> None: ...
 
 
 class KnowingVault(EmptyVault):
