@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from caudal.common.bus.messages import ProcessedValue
-from caudal.common.domain.catalog import Counter, Point, PulseMeter, Variable, VariableType, Version
+from caudal.common.domain.catalog import Counter, CounterKind, Point, PulseMeter, Variable, VariableType, Version
 from caudal.common.domain.readings import Flag
 from caudal.processor.domain.ledger import Measured
 from caudal.processor.domain.plans import timeline_for
@@ -118,3 +118,23 @@ def test_what_is_in_doubt_is_so_since_its_first_count_and_no_longer_than_until_t
         weave.fold(at, None, {"total": Measured(count, at, "")}, "d", "")
         since.append(weave.state.in_doubt_since())
     assert since == [None, START + HOUR, START + HOUR, None]
+
+
+@pytest.mark.parametrize(
+    ("count", "flags"), [(325, [Flag.COUNTER_WRAP]), (326, [Flag.UNCONFIRMED, Flag.ZERO_TOTAL_RESET])]
+)
+def test_what_a_wrap_would_have_to_have_counted_decides_at_once(count: float, flags: list[Flag]) -> None:
+    """1 l/s for an hour are 360 counts, and one for the rounding; up to 2¹⁶ it is 36."""
+    assert folded(well(total(register_bits=16, max_flow_lps=1)), 65_500, count)[1][1] == flags
+
+
+@pytest.mark.parametrize(("hours", "flags"), [(3.0, [Flag.IMPLAUSIBLE_RISE]), (3.01, [])])
+def test_a_difference_across_a_gap_is_not_judged(hours: float, flags: list[Flag]) -> None:
+    point = well(total(kind=CounterKind.DELTA, max_flow_lps=0.001))
+    assert folded(point, 100, 9000, every=hours * HOUR)[1] == (91, flags)
+
+
+def test_of_a_fall_that_new_constants_leave_open_the_first_count_alone_says_reset() -> None:
+    changed = well(total(calibration=2.0), before=total(), until=START + 3 * HOUR)
+    flags = [found[1] for found in folded(changed, 1000, 50, 40, 30)]
+    assert flags == [[], [Flag.UNCONFIRMED, Flag.ZERO_TOTAL_RESET], [Flag.UNCONFIRMED], [Flag.UNCONFIRMED]]
